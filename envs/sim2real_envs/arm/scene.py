@@ -1,0 +1,90 @@
+"""Pictures of an arm: a PyBullet world of its own that only shows, so that drawing cannot change the physics."""
+
+from __future__ import annotations
+
+import os
+import sys
+import weakref
+from typing import Any, Literal
+
+import numpy as np
+import pybullet as p
+import pybullet_data
+from numpy.typing import NDArray
+
+from sim2real.errors import Sim2RealError
+from sim2real_envs.arm.robot import RobotModel
+
+WIDTH, HEIGHT = 480, 360
+"""Size of a picture [pixels]."""
+
+_TABLE = (0.42, 0.38, 0.02)
+"""Half extents of the table top [m]; the robot stands on its back edge."""
+_VIEW = {"cameraTargetPosition": [0.27, 0.0, 0.27], "distance": 1.35, "yaw": 38.0, "pitch": -18.0}
+
+
+class Scene:
+    """A robot at a table, and a goal.
+
+    Args:
+        model: The robot; its ``visual_urdf`` is drawn.
+        mode: ``"rgb_array"`` draws off screen, ``"human"`` opens a window.
+        goal_radius: Radius of the ball that marks the goal [m].
+
+    Raises:
+        Sim2RealError: There is no display to open a window on.
+    """
+
+    def __init__(self, model: RobotModel, *, mode: Literal["rgb_array", "human"], goal_radius: float) -> None:
+        # Without an X server Bullet ends the whole process instead of raising.
+        if mode == "human" and sys.platform == "linux" and not os.environ.get("DISPLAY"):
+            raise Sim2RealError("render_mode 'human' needs a display and there is none; use render_mode 'rgb_array'.")
+        client = p.connect(p.GUI if mode == "human" else p.DIRECT)
+        self._client: int = client
+        self.close = weakref.finalize(self, _disconnect, client)
+        p.configureDebugVisualizer(p.COV_ENABLE_GUI, 0, physicsClientId=client)
+        p.setAdditionalSearchPath(pybullet_data.getDataPath(), physicsClientId=client)
+        self._body: int = p.loadURDF(model.visual_urdf, useFixedBase=True, physicsClientId=client)
+        infos = [p.getJointInfo(self._body, i, client) for i in range(p.getNumJoints(self._body, client))]
+        indices = {info[1].decode(): info[0] for info in infos}
+        self._joints = [indices[name] for name in model.joints]
+        self._add(p.GEOM_BOX, [0.3, 0.0, -_TABLE[2]], [0.62, 0.54, 0.44, 1.0], halfExtents=_TABLE)
+        self._goal = self._add(p.GEOM_SPHERE, [0.0, 0.0, 0.0], [0.1, 0.75, 0.25, 1.0], radius=goal_radius)
+        self._camera = {
+            "viewMatrix": p.computeViewMatrixFromYawPitchRoll(roll=0.0, upAxisIndex=2, **_VIEW),
+            "projectionMatrix": p.computeProjectionMatrixFOV(fov=45.0, aspect=WIDTH / HEIGHT, nearVal=0.1, farVal=6.0),
+            "lightDirection": [1.0, -1.2, 2.5],
+        }
+        if mode == "human":
+            view = {"cameraDistance": _VIEW["distance"], "cameraYaw": _VIEW["yaw"], "cameraPitch": _VIEW["pitch"]}
+            target = _VIEW["cameraTargetPosition"]
+            p.resetDebugVisualizerCamera(**view, cameraTargetPosition=target, physicsClientId=client)
+
+    def _add(self, kind: int, position: list[float], colour: list[float], **shape: Any) -> int:
+        visual = p.createVisualShape(kind, rgbaColor=colour, physicsClientId=self._client, **shape)
+        body: int = p.createMultiBody(baseVisualShapeIndex=visual, basePosition=position, physicsClientId=self._client)
+        return body
+
+    def show(self, joint_position: NDArray[np.float64], goal: NDArray[Any]) -> None:
+        """Move the robot's joints [rad] and the goal [m] to where they are."""
+        for joint, position in zip(self._joints, joint_position.tolist(), strict=True):
+            p.resetJointState(self._body, joint, position, physicsClientId=self._client)
+        p.resetBasePositionAndOrientation(self._goal, goal.tolist(), [0.0, 0.0, 0.0, 1.0], physicsClientId=self._client)
+
+    def picture(self) -> NDArray[np.uint8]:
+        """Return what the camera sees, shape (HEIGHT, WIDTH, 3)."""
+        image = p.getCameraImage(
+            WIDTH,
+            HEIGHT,
+            shadow=0,  # shadows double the time
+            renderer=p.ER_TINY_RENDERER,
+            flags=p.ER_NO_SEGMENTATION_MASK,
+            physicsClientId=self._client,
+            **self._camera,
+        )
+        return np.asarray(image[2], dtype=np.uint8).reshape(HEIGHT, WIDTH, 4)[:, :, :3].copy()
+
+
+def _disconnect(client: int) -> None:
+    if p.isConnected(client):  # the user may have closed the window
+        p.disconnect(client)

@@ -1,0 +1,78 @@
+"""One PyBullet world with its clocks: a thin wrapper round a physics client of its own."""
+
+from __future__ import annotations
+
+import math
+import weakref
+
+import numpy as np
+import pybullet as p
+
+from sim2real.errors import Sim2RealError
+
+GRAVITY = 9.81
+"""Magnitude of gravity [m/s^2]."""
+
+
+class Simulation:
+    """A world without shapes and without graphics, bitwise repeatable.
+
+    Args:
+        control_dt: Time between two actions [s].
+        physics_dt: Time step of the physics [s]; must divide ``control_dt``.
+
+    Raises:
+        Sim2RealError: The two times do not fit together.
+    """
+
+    def __init__(self, *, control_dt: float, physics_dt: float) -> None:
+        self.substeps = count_substeps(control_dt, physics_dt)
+        self.control_dt = control_dt
+        self.physics_dt = physics_dt
+        self.client: int = p.connect(p.DIRECT)
+        # Also runs when the object is forgotten, or the interpreter ends; a second call does nothing.
+        self.close = weakref.finalize(self, p.disconnect, self.client)
+        p.setPhysicsEngineParameter(
+            fixedTimeStep=physics_dt,
+            numSolverIterations=10,
+            solverResidualThreshold=1e-3,
+            deterministicOverlappingPairs=1,
+            physicsClientId=self.client,
+        )
+        self.gravity = np.zeros(3)
+        self.set_gravity_tilt(0.0)
+
+    def set_gravity_tilt(self, tilt: float) -> None:
+        """Lean the world's base by ``tilt`` [rad] about its y axis, which turns gravity the other way."""
+        self.gravity = np.array([GRAVITY * math.sin(tilt), 0.0, -GRAVITY * math.cos(tilt)])
+        p.setGravity(*self.gravity.tolist(), physicsClientId=self.client)
+
+    def read_gravity_tilt(self) -> float:
+        """Read the tilt [rad] back from the engine."""
+        parameters = p.getPhysicsEngineParameters(physicsClientId=self.client)
+        return math.atan2(parameters["gravityAccelerationX"], -parameters["gravityAccelerationZ"])
+
+    def step(self) -> None:
+        """Simulate one control step."""
+        for _ in range(self.substeps):
+            p.stepSimulation(physicsClientId=self.client)
+
+
+def count_substeps(control_dt: float, physics_dt: float) -> int:
+    """Return how many physics steps make one control step.
+
+    Raises:
+        Sim2RealError: A time is not positive, or the physics step does not divide the control step.
+    """
+    for name, value in (("control_dt", control_dt), ("physics_dt", physics_dt)):
+        if not (math.isfinite(value) and value > 0.0):
+            raise Sim2RealError(f"{name} = {value} must be a positive time in seconds.")
+    ratio = control_dt / physics_dt
+    substeps = round(ratio)
+    if substeps < 1 or abs(ratio - substeps) > 1e-6 * ratio:
+        nearest = control_dt / max(1, substeps)
+        raise Sim2RealError(
+            f"physics_dt = {physics_dt:g} s does not divide control_dt = {control_dt:g} s; "
+            f"the nearest that does is {nearest:.6g} s."
+        )
+    return substeps

@@ -1,0 +1,91 @@
+"""Does a policy fit an env? Channel by channel where both name them, by shape otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from sim2real.domains.channels import Channel
+from sim2real.errors import Sim2RealError
+
+Side = tuple[spaces.Space[Any], Sequence[Channel] | None, spaces.Space[Any], Sequence[Channel] | None]
+"""Space and channels of the policy, then space and channels of the env."""
+
+_ROUTE = (
+    "transfer between different spaces needs a heterogeneous method, and this version has none: zero-shot and "
+    "finetune carry a policy only between equal spaces; train from scratch there, or choose an env whose spaces match."
+)
+
+
+def check_fits(observation: Side, action: Side) -> None:
+    """Check that a policy can act in an env.
+
+    Bounds of observations do not enter a policy, so they may differ; bounds of actions scale its output, so they may
+    not.
+
+    Raises:
+        Sim2RealError: It cannot; the message names each channel that differs, or the shapes where a side names none.
+    """
+    differences = [*_compare("observation", *observation), *_compare("action", *action)]
+    if differences:
+        raise Sim2RealError(
+            f"the policy does not fit the env: {'; '.join(differences)}. {_ROUTE[0].upper()}{_ROUTE[1:]}"
+        )
+
+
+def _compare(
+    kind: str,
+    own: spaces.Space[Any],
+    own_channels: Sequence[Channel] | None,
+    other: spaces.Space[Any],
+    other_channels: Sequence[Channel] | None,
+) -> list[str]:
+    if own_channels and other_channels:
+        named = _compare_channels(kind, own_channels, other_channels)
+        if named:
+            return named
+    if isinstance(own, spaces.Dict) and isinstance(other, spaces.Dict):
+        found = [f"the env lacks {kind}[{key!r}]" for key in own if key not in other.spaces]
+        found += [f"the env adds {kind}[{key!r}]" for key in other if key not in own.spaces]
+        for key in own:
+            if key in other.spaces:
+                found += _compare_plain(f"{kind}[{key!r}]", own[key], other[key], bounds=kind == "action")
+        return found
+    return _compare_plain(kind, own, other, bounds=kind == "action")
+
+
+def _compare_channels(kind: str, own: Sequence[Channel], other: Sequence[Channel]) -> list[str]:
+    mine, theirs = {channel.name: channel for channel in own}, {channel.name: channel for channel in other}
+    found = []
+    for name, channel in mine.items():
+        if name not in theirs:
+            found.append(f"the env lacks {kind} channel {channel}")
+            continue
+        partner = theirs[name]
+        if (channel.width, channel.unit) != (partner.width, partner.unit):
+            found.append(f"{kind} channel {channel} is {partner} in the env")
+        elif kind == "action" and (channel.low, channel.high) != (partner.low, partner.high):
+            found.append(
+                f"{kind} channel {channel} is bounded by [{channel.low:g}, {channel.high:g}], "
+                f"in the env by [{partner.low:g}, {partner.high:g}]"
+            )
+    found += [f"the env adds {kind} channel {channel}" for name, channel in theirs.items() if name not in mine]
+    if not found and list(mine) != list(theirs):
+        found.append(f"{kind} channels are in the order {', '.join(mine)}, in the env {', '.join(theirs)}")
+    return found
+
+
+def _compare_plain(kind: str, own: spaces.Space[Any], other: spaces.Space[Any], *, bounds: bool) -> list[str]:
+    if isinstance(own, spaces.Box) and isinstance(other, spaces.Box):
+        if own.shape != other.shape:
+            return [f"{kind} shape is {own.shape} in the policy, {other.shape} in the env"]
+        if bounds and not (np.array_equal(own.low, other.low) and np.array_equal(own.high, other.high)):
+            return [
+                f"{kind} bounds are {own.low.tolist()} to {own.high.tolist()} in the policy, "
+                f"{other.low.tolist()} to {other.high.tolist()} in the env"
+            ]
+        return []
+    return [] if own == other else [f"{kind} space is {own} in the policy, {other} in the env"]

@@ -1,0 +1,47 @@
+"""Named channels: what each number of an observation or an action is, in which unit and within which bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sim2real.errors import Sim2RealError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channel:
+    """A named run of consecutive numbers in an observation or action vector."""
+
+    name: str
+    """What it is, e.g. ``"joint_position"``."""
+    width: int
+    """How many consecutive numbers it takes."""
+    unit: str
+    """SI unit; ``"1"`` for a pure number."""
+    low: float
+    """Lower bound, the same for all its numbers."""
+    high: float
+    """Upper bound, the same for all its numbers."""
+    noise: float = 0.0
+    """Typical standard deviation of its sensor, in ``unit``; zero for what is computed and not measured."""
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise Sim2RealError(f"channel {self.name!r}: width = {self.width} must be at least 1.")
+        if not self.low < self.high:
+            raise Sim2RealError(f"channel {self.name!r}: low = {self.low:g} must be below high = {self.high:g}.")
+        if not self.noise >= 0.0:
+            raise Sim2RealError(f"channel {self.name!r}: noise = {self.noise:g} must not be negative.")
+
+    def __str__(self) -> str:
+        return f"{self.name}[{self.width}] {self.unit}"
+
+
+def element_name(channels: Sequence[Channel] | None, index: int) -> str:
+    """Name one number of a vector, e.g. ``"joint_position[2] (channel 5)"``; just its index without channels."""
+    start = 0
+    for channel in channels or ():
+        if index < start + channel.width:
+            return f"{channel.name}[{index - start}] (channel {index})"
+        start += channel.width
+    return f"channel {index}"

@@ -1,0 +1,69 @@
+"""Stops a run at the first number that is not finite, and says where it came from."""
+
+from __future__ import annotations
+
+from typing import Any, SupportsFloat
+
+import gymnasium as gym
+import numpy as np
+
+from sim2real.domains.channels import element_name
+from sim2real.domains.contract import Env, action_channels, observation_channels
+from sim2real.errors import Sim2RealError
+
+
+class GuardFinite(gym.Wrapper[Any, Any, Any, Any]):
+    """Raise as soon as an observation, a reward or an action is NaN or infinite.
+
+    Args:
+        env: Env to guard.
+
+    Raises:
+        Sim2RealError: From ``reset`` or ``step``: names the number, the step of the episode, the episode since
+            construction and the domain.
+    """
+
+    def __init__(self, env: Env) -> None:
+        super().__init__(env)
+        self._episode = 0
+        self._step = 0
+        self._domain: dict[str, float] = {}
+        spec = env.spec
+        self._name = spec.id if spec is not None else type(env.unwrapped).__name__
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Reset, and check the first observation."""
+        self._episode += 1
+        self._step = 0
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._domain = info.get("domain", {})
+        self._check("observation", observation)
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Step, and check the action, the observation and the reward."""
+        self._step += 1
+        self._check("action", action)
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self._check("observation", observation)
+        self._check("reward", reward)
+        return observation, reward, terminated, truncated, info
+
+    def _check(self, what: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, part in value.items():
+                self._check(what if key == "observation" else f"{what} {key!r}", part)
+            return
+        finite = np.isfinite(value)
+        if finite.all():
+            return
+        index = int(np.argmin(np.ravel(finite)))
+        number = np.ravel(value)[index]
+        channels = {"observation": observation_channels, "action": action_channels}.get(what)
+        place = "" if what == "reward" else f" in {element_name(channels(self.env) if channels else None, index)}"
+        domain = ", ".join(f"{name}={number:g}" for name, number in self._domain.items())
+        blame = "the policy has diverged" if what == "action" else "the env is at fault"
+        raise Sim2RealError(
+            f"{what} is {number}{place} at step {self._step} of episode {self._episode} of {self._name}"
+            f"{f' (domain: {domain})' if domain else ''}; {blame}."
+        )

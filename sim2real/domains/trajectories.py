@@ -1,0 +1,97 @@
+"""Trajectories as digests: whether two runs of an env are bitwise equal, and from which step on they are not."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from sim2real.domains.contract import Env, set_domain
+
+Trajectory = list[bytes]
+"""One digest for every reset and step: of the observation, the reward and the flags."""
+
+
+def action_sequences(space: gym.Space[Any], seed: int, steps: int) -> dict[str, list[Any]]:
+    """Return named sequences of actions, first ``"random"``, then constants at the ends of the space.
+
+    Args:
+        space: Action space; a copy of it draws, so that its own stream stays as it is.
+        seed: Seed of the draws.
+        steps: Length of each sequence [control steps].
+    """
+    space = copy.deepcopy(space)
+    space.seed(seed)
+    sequences = {"random": [space.sample() for _ in range(steps)]}
+    constants: dict[str, Any]
+    if isinstance(space, gym.spaces.Box):
+        # Where a bound is missing, 1 stands for it.
+        low = np.where(np.isfinite(space.low), space.low, -1).astype(space.dtype)
+        high = np.where(np.isfinite(space.high), space.high, 1).astype(space.dtype)
+        constants = {"lowest": low, "highest": high, "zero": np.clip(np.zeros_like(low), space.low, space.high)}
+    elif isinstance(space, gym.spaces.Discrete):
+        constants = {"first": space.start, "last": space.start + space.n - 1}
+    else:
+        constants = {"held": space.sample(), "another held": space.sample()}
+    return sequences | {f"constant {name}": [action] * steps for name, action in constants.items()}
+
+
+def play(
+    env: Env,
+    domain: Mapping[str, float],
+    actions: list[Any],
+    seed: int,
+    *,
+    meanwhile: Mapping[str, float] | None = None,
+) -> Trajectory:
+    """Set a domain, reset with the seed and play the actions, over as many episodes as they last.
+
+    Args:
+        env: Env under the contract, or one without domain parameters.
+        domain: Domain of the episodes; missing parameters are nominal.
+        actions: One a control step.
+        seed: Seed of the first reset; the later ones go on with its stream.
+        meanwhile: Domain that is set after the first reset; play then ends with the first episode.
+    """
+    set_domain(env, domain)
+    digests = [digest(env.reset(seed=seed)[0])]
+    if meanwhile is not None:
+        set_domain(env, meanwhile)
+    for action in actions:
+        observation, reward, terminated, truncated, _ = env.step(copy.deepcopy(action))
+        digests.append(digest((observation, float(reward), bool(terminated), bool(truncated))))
+        if terminated or truncated:
+            if meanwhile is not None:
+                break
+            digests.append(digest(env.reset()[0]))
+    return digests
+
+
+def first_difference(one: Trajectory, other: Trajectory) -> int | None:
+    """Return the index of the first digest that differs, or ``None`` if the shorter one is a start of the longer."""
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), None)
+
+
+def digest(value: Any) -> bytes:
+    """Return 16 bytes that stand for numbers in arrays, tuples and dicts, with their types and shapes."""
+    state = hashlib.blake2b(digest_size=16)
+
+    def add(part: Any) -> None:
+        if isinstance(part, Mapping):
+            for key in sorted(part, key=str):
+                state.update(str(key).encode())
+                add(part[key])
+        elif isinstance(part, (tuple, list)):
+            for item in part:
+                add(item)
+        else:
+            array = np.asarray(part)
+            state.update(f"{array.dtype}{array.shape}".encode())
+            state.update(repr(part).encode() if array.dtype == object else array.tobytes())
+
+    add(value)
+    return state.digest()

@@ -1,0 +1,169 @@
+"""Evaluation of one policy in one world, with intervals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sim2real.deployment.bundle import load_policy
+from sim2real.deployment.policy import Policy
+from sim2real.domains.contract import Env, action_channels, domain_space, observation_channels
+from sim2real.domains.randomizers import RandomizerSpec
+from sim2real.domains.targets import find_target
+from sim2real.domains.world import World
+from sim2real.errors import Sim2RealError
+from sim2real.evaluation.rollouts import Evaluator, Score
+from sim2real.evaluation.statistics import mean_interval, proportion_interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What a policy reaches in a world."""
+
+    env: str
+    """Gymnasium id."""
+    target: str | None
+    """Name of the target, ``None`` for a source."""
+    domain: Mapping[str, float] | None
+    """The domain of every episode; ``None`` where a randomizer drew them."""
+    randomizer: RandomizerSpec
+    """Where the domains came from, for a source."""
+    episodes: int
+    """How many episodes."""
+    seed: int
+    """From which their seeds derive."""
+    return_mean: float
+    """Mean over episodes of the sum of rewards."""
+    return_ci95: tuple[float, float] | None
+    """Its 95 % bootstrap interval over episodes."""
+    success_rate: float | None
+    """Share of episodes that end in success; ``None`` where the env does not say."""
+    success_ci95: tuple[float, float] | None
+    """Its 95 % Wilson interval."""
+    length_mean: float
+    """Mean control steps of an episode."""
+    steps_per_second: float
+    """Control steps of policy and env together, on this machine."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields, JSON-plain."""
+        return asdict(self)
+
+
+def evaluate(
+    policy: Policy | str | Path,
+    env: str | World | None = None,
+    *,
+    target: str | Mapping[str, float] | World | None = None,
+    episodes: int = 100,
+    seed: int = 0,
+    randomizer: RandomizerSpec = "none",
+    kwargs: Mapping[str, Any] | None = None,
+    domain_file: str | Path | None = None,
+    targets_file: str | Path | None = None,
+) -> Evaluation:
+    """Run a policy, deterministic, and say what it reaches.
+
+    Args:
+        policy: The policy, or the path of its bundle or run folder.
+        env: Where; the policy's own source world if ``None``.
+        target: Name of a target, or a domain; the nominal domain if ``None``.
+        episodes: At least 1.
+        seed: The same seed gives the same episodes, whatever the policy.
+        randomizer: Draws the domains, where there is no target: ``"uniform"`` evaluates in the randomized source.
+        kwargs: Keyword arguments of the env.
+        domain_file: Domain parameters for an env that has none of its own.
+        targets_file: YAML file with more targets.
+
+    Raises:
+        Sim2RealError: Something given is unknown or out of range, or the policy does not fit the env.
+    """
+    if episodes < 1:
+        raise Sim2RealError(f"episodes = {episodes} must be at least 1.")
+    if seed < 0:
+        raise Sim2RealError(f"seed = {seed} must not be negative.")
+    policy = policy if isinstance(policy, Policy) else load_policy(policy)
+    world = source_world(policy, env, kwargs=kwargs, domain_file=domain_file)
+    if target is not None:
+        if randomizer != "none":
+            raise Sim2RealError(f"target {target!r} is one domain; leave out the randomizer {randomizer!r}.")
+        world = find_target(world, target, targets_file)
+    with Evaluator(world, seed=seed, episodes=episodes, randomizer=randomizer) as evaluator:
+        check_policy_fits(policy, evaluator.env)
+        start = time.perf_counter()
+        results = evaluator.run(policy.predict)
+        seconds = time.perf_counter() - start
+        domain = dict(world.domain) if world.domain is not None else None
+        if domain is None and randomizer == "none":
+            domain = domain_space(evaluator.env).nominal()
+    score = Score.of(results)
+    returns = mean_interval([episode.ret for episode in results])
+    interval = (returns.low, returns.high) if returns.low is not None and returns.high is not None else None
+    success_interval = None
+    if score.success_rate is not None:
+        successes = proportion_interval(sum(bool(episode.success) for episode in results), episodes)
+        assert successes.low is not None
+        assert successes.high is not None
+        success_interval = (successes.low, successes.high)
+    return Evaluation(
+        env=world.env,
+        target=world.target,
+        domain=domain,
+        randomizer=randomizer,
+        episodes=episodes,
+        seed=seed,
+        return_mean=score.return_mean,
+        return_ci95=interval,
+        success_rate=score.success_rate,
+        success_ci95=success_interval,
+        length_mean=float(np.mean([episode.length for episode in results])),
+        steps_per_second=sum(episode.length for episode in results) / seconds,
+    )
+
+
+def source_world(
+    policy: Policy,
+    env: str | World | None,
+    *,
+    kwargs: Mapping[str, Any] | None = None,
+    domain_file: str | Path | None = None,
+) -> World:
+    """Return the world a user names, or the one that the policy was trained in.
+
+    Where the env is the policy's own, its keyword arguments and domain file hold unless others are given.
+    """
+    recorded = policy.metadata.world
+    if isinstance(env, World):
+        return env
+    if recorded is None:
+        if env is None:
+            raise Sim2RealError("the policy's bundle names no world; give --env.")
+        return World.of(env, kwargs=kwargs, domain_file=domain_file)
+    own = World.from_dict(recorded)
+    if env is not None and env.rpartition(":")[2] != own.env.rpartition(":")[2]:
+        return World.of(env, kwargs=kwargs, domain_file=domain_file)
+    given = World.of(env or own.env, kwargs={**own.kwargs, **(kwargs or {})}, domain_file=domain_file)
+    if given.domain_file is None and own.domain_file is not None:
+        given = World(env=given.env, kwargs=given.kwargs, domain_file=own.domain_file)
+    return given
+
+
+def check_policy_fits(policy: Policy, env: Env) -> None:
+    """Refuse an env whose spaces or channels differ from the policy's.
+
+    Raises:
+        Sim2RealError: The message names each differing channel and the heterogeneous route.
+    """
+    policy.check_fits(env.observation_space, env.action_space, observation_channels(env), action_channels(env))
+
+
+def check_world_fits(policy: Policy, world: World) -> None:
+    """Build a world's env once to check that the policy fits it, see :func:`check_policy_fits`."""
+    with closing(world.make()) as env:
+        check_policy_fits(policy, env)

@@ -1,0 +1,165 @@
+"""Rollouts: episodes of a policy in a world, each with a seed of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from sim2real.domains.contract import Env
+from sim2real.domains.randomizers import RandomizerSpec
+from sim2real.domains.space import Domain
+from sim2real.domains.world import World
+from sim2real.seeding import derive_seed
+
+Predict = Callable[[Any], Any]
+"""Maps a batch of observations to a batch of actions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episode:
+    """How one episode went."""
+
+    seed: int
+    """What its reset was seeded with."""
+    domain: Domain
+    """The domain it ran in; empty for an env without domain parameters."""
+    ret: float
+    """Sum of its rewards."""
+    length: int
+    """Its control steps."""
+    success: bool | None
+    """``info["is_success"]`` at its last step; ``None`` where the env does not say."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """What a batch of episodes amounts to."""
+
+    return_mean: float
+    success_rate: float | None
+    episodes: int
+
+    @classmethod
+    def of(cls, episodes: Sequence[Episode]) -> Score:
+        """Average over episodes."""
+        successes = [episode.success for episode in episodes if episode.success is not None]
+        return cls(
+            return_mean=float(np.mean([episode.ret for episode in episodes])),
+            success_rate=float(np.mean(successes)) if successes else None,
+            episodes=len(episodes),
+        )
+
+
+class Evaluator:
+    """Runs episodes of any policy in one world, always the same ones.
+
+    The episodes are a function of the seed alone: two policies, or one policy at two times, meet the same initial
+    states, goals and domains, which makes their difference a paired one.
+
+    Args:
+        world: Where.
+        seed: From which the seed of every episode is derived.
+        episodes: How many, at least 1.
+        randomizer: Where the domains come from, for a world that is not a target.
+        lanes: Envs stepped together, so that the policy sees batches. Part of the definition, since a matrix product
+            may differ in its last bit with the size of the batch.
+    """
+
+    def __init__(
+        self, world: World, *, seed: int, episodes: int, randomizer: RandomizerSpec = "none", lanes: int = 5
+    ) -> None:
+        self._seeds = [derive_seed(seed, "evaluation", index) for index in range(episodes)]
+        self._envs = [world.make(randomizer=randomizer) for _ in range(min(lanes, episodes))]
+
+    def __enter__(self) -> Evaluator:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def env(self) -> Env:
+        """One of its envs, for what it says of itself."""
+        return self._envs[0]
+
+    def close(self) -> None:
+        """Close the envs."""
+        for env in self._envs:
+            env.close()
+
+    def run(self, predict: Predict) -> list[Episode]:
+        """Run every episode to its end.
+
+        Args:
+            predict: The policy, called with the observations of all lanes.
+
+        Returns:
+            The episodes, in the order of their seeds.
+
+        Raises:
+            Sim2RealError: Something is not finite.
+        """
+        waiting = list(enumerate(self._seeds))[::-1]
+        running: list[_Lane | None] = []
+        observations: list[Any] = []
+        for env in self._envs:
+            lane, observation = _Lane.begin(env, *waiting.pop())
+            running.append(lane)
+            observations.append(observation)
+        episodes: list[Episode | None] = [None] * len(self._seeds)
+        while any(running):
+            actions = predict(_stack(observations))
+            for index, lane in enumerate(running):
+                if lane is None:  # its lane stays in the batch, unread
+                    continue
+                observations[index] = lane.step(actions[index])
+                if not lane.over:
+                    continue
+                episodes[lane.index] = lane.episode()
+                running[index] = None
+                if waiting:
+                    running[index], observations[index] = _Lane.begin(lane.env, *waiting.pop())
+        return [episode for episode in episodes if episode is not None]
+
+
+class _Lane:
+    """One running episode."""
+
+    def __init__(self, env: Any, index: int, seed: int, info: dict[str, Any]) -> None:
+        self.env, self.index, self.seed, self.info = env, index, seed, info
+        self.domain: Domain = dict(info.get("domain", {}))
+        self.ret, self.length, self.over = 0.0, 0, False
+
+    @classmethod
+    def begin(cls, env: Any, index: int, seed: int) -> tuple[_Lane, Any]:
+        observation, info = env.reset(seed=seed)
+        return cls(env, index, seed, info), observation
+
+    def step(self, action: Any) -> Any:
+        observation, reward, terminated, truncated, self.info = self.env.step(action)
+        self.ret += float(reward)
+        self.length += 1
+        self.over = bool(terminated or truncated)
+        return observation
+
+    def episode(self) -> Episode:
+        success = self.info.get("is_success")
+        return Episode(
+            seed=self.seed,
+            domain=self.domain,
+            ret=self.ret,
+            length=self.length,
+            success=None if success is None else bool(success),
+        )
+
+
+def _stack(observations: Sequence[Any]) -> Any:
+    if isinstance(observations[0], dict):
+        return {key: np.stack([observation[key] for observation in observations]) for key in observations[0]}
+    return np.stack(observations)

@@ -1,0 +1,1 @@
+"""Studies: what people look at when runs are done: reports, plots, videos."""

@@ -1,0 +1,289 @@
+"""The report of a transfer: one HTML file that needs nothing else, the verdict first and the evidence below."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from sim2real.evaluation.metrics import Curves, arm_curves
+from sim2real.files import write_atomic
+from sim2real.studies.plots import DARK, LIGHT, Theme, curves_figure, metrics_figure, to_svg, write_png
+from sim2real.studies.results import read_points, read_result
+from sim2real.studies.summary import (
+    METRIC_WORDS,
+    SHORT_WORDS,
+    SYMBOLS,
+    VERDICT_WORDS,
+    interval,
+    metric_number,
+    number,
+    percent,
+    reason_alone,
+    shown_metrics,
+)
+
+Draw = Callable[[Theme, bool], Figure]
+
+_ARM_WORDS = {
+    "zero-shot": "source policy, not trained further",
+    "scratch": "learns in the target from nothing",
+    "finetune": "source policy, trained further in the target",
+}
+
+
+def write_report(folder: str | Path) -> Path:
+    """Write ``report.html`` and ``transfer.png`` into the folder of a transfer, from what it left there.
+
+    Reads ``result.json`` and ``curves.jsonl``; embeds ``demo.mp4`` where it is there, with ``demo.png`` as its poster.
+
+    Args:
+        folder: The output folder of a transfer.
+
+    Returns:
+        The path of ``report.html``.
+
+    Raises:
+        Sim2RealError: A file is missing or damaged (the message names it and the place), or nothing can be written.
+    """
+    folder = Path(folder)
+    result = read_result(folder)
+    returns, success = _curves(read_points(folder), result)
+    threshold = result.get("threshold")
+    sections = [
+        _section("Arms", _arms(result)),
+        _section(
+            "Learning curves",
+            _figure(
+                lambda theme, narrow: curves_figure(returns, success, threshold, theme=theme, narrow=narrow),
+                _describe_curves(result, returns),
+                "Means over seeds of the evaluations in the target world; bands are 95 % intervals over seeds.",
+            )
+            + _curve_notes(result),
+        ),
+        _section(
+            "Metrics",
+            _metrics(result)
+            + _figure(
+                lambda theme, narrow: metrics_figure(result, theme=theme, narrow=narrow),
+                "The metrics of the table above as points with their 95 % intervals.",
+                "Point and 95 % interval of each metric, each on its own axis. The vertical line means no difference.",
+            ),
+        ),
+        _demonstration(folder),
+        _domain(result),
+        _section("Provenance", _provenance(result)),
+    ]
+    template = Template(files("sim2real.studies").joinpath("template.html").read_text(encoding="utf-8"))
+    html = template.substitute(
+        title=escape(f"{VERDICT_WORDS[result['verdict']]}: {result['env']}, {result['target']}"),
+        route=escape(f"{result['env']} → {result['target']}"),
+        verdict=result["verdict"],
+        headline=escape(VERDICT_WORDS[result["verdict"]]),
+        reason=escape(reason_alone(result)).replace(" %", "&nbsp;%"),
+        facts=_terms(_facts(result)),
+        sections="\n".join(section for section in sections if section),
+        footer=escape(
+            f"Written by sim2real {result['provenance'].get('versions', {}).get('sim2real', '')}".strip() + "."
+        ),
+    )
+    write_png(curves_figure(returns, success, threshold), folder / "transfer.png")
+    path = folder / "report.html"
+    write_atomic(path, html)
+    return path
+
+
+def _curves(points: list[dict[str, Any]], result: Mapping[str, Any]) -> tuple[dict[str, Curves], dict[str, Curves]]:
+    """Return the return and success curves by arm, in the order of ``result.json``."""
+    returns, success = {}, {}
+    for arm in result["arms"]:
+        curves = arm_curves(points, arm)
+        if curves is not None:
+            returns[arm] = curves
+        rates = arm_curves(points, arm, "success_rate")
+        if rates is not None:
+            success[arm] = rates
+    return returns, success
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section>\n<h2>{escape(title)}</h2>\n{body}\n</section>"
+
+
+def _terms(pairs: Iterable[tuple[str, str]]) -> str:
+    return "".join(f"<div><dt>{escape(term)}</dt><dd>{escape(text)}</dd></div>" for term, text in pairs)
+
+
+def _facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    seeds = result["seeds"]
+    return [
+        ("Method", f"{result['method']}, {result['algo'].upper()}"),
+        ("Target budget", f"{result['steps']:,} steps"),
+        ("Seeds", f"{len(seeds)} in pairs" if len(seeds) > 1 else "1"),
+        *([("Episodes per evaluation", f"{result['episodes']:,}")] if "episodes" in result else []),
+    ]
+
+
+def _table(caption: str, head: Iterable[str], rows: Iterable[str]) -> str:
+    """Return a table that scrolls inside its own box where the screen is narrow; the box can be reached by keyboard."""
+    columns = "".join(f'<th scope="col"{_words(name)}>{escape(name)}</th>' for name in head)
+    return (
+        f'<div class="scroll" role="region" aria-label="{escape(caption)}" tabindex="0"><table>'
+        f"<thead><tr>{columns}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _words(column: str) -> str:
+    return ' class="words"' if column == "Verdict" else ""
+
+
+def _arms(result: Mapping[str, Any]) -> str:
+    with_success = any(entry.get("final_success") for entry in result["arms"].values())
+    rows = []
+    for arm, entry in result["arms"].items():
+        final, success = entry["final_return"], entry.get("final_success") or {"mean": None, "ci95": None}
+        words = _ARM_WORDS.get(arm, "starts from the source policy")
+        rows.append(
+            f'<tr><th scope="row">{escape(arm)}<small>{escape(words)}</small></th>'
+            f"{_value(percent(success['mean']), interval(success['ci95'], percent)) if with_success else ''}"
+            f"{_value(number(final['mean']), interval(final['ci95']))}"
+            f"<td>{entry['source_steps']:,}</td><td>{entry['target_steps']:,}</td></tr>"
+        )
+    head = ("Arm", *(("Success",) if with_success else ()), "Return", "Source steps", "Target steps")
+    note = "At the end of the budget: means over seeds with 95 % intervals. Steps are for each seed."
+    return _table("Arms: how they end, and the steps they used", head, rows) + f'<p class="note">{note}</p>'
+
+
+def _value(text: str, ends: str) -> str:
+    return f"<td>{text}<small>{ends}</small></td>"
+
+
+def _metrics(result: Mapping[str, Any]) -> str:
+    rows = []
+    for name in shown_metrics(result):
+        entry, (title, words) = result[name], METRIC_WORDS[name]
+        ends = interval(entry["ci95"], partial(metric_number, name))
+        rows.append(
+            f'<tr><th scope="row">{escape(title)}<small>{escape(words)}</small></th>'
+            f"{_value(metric_number(name, entry['value']), ends)}"
+            f'<td class="words {entry["verdict"]}"><span aria-hidden="true">{SYMBOLS[entry["verdict"]]}</span> '
+            f"{SHORT_WORDS[entry['verdict']]}</td></tr>"
+        )
+    lead = f"<p>Each metric compares {escape(result['method'])} with scratch and is judged on its own.</p>"
+    return lead + _table("Transfer metrics", ("Metric", "Value, 95\N{NO-BREAK SPACE}% interval", "Verdict"), rows)
+
+
+def _figure(draw: Draw, alt: str, caption: str) -> str:
+    """Return a figure in four versions, of which the browser shows the one for its width and colour scheme."""
+
+    def source(theme: Theme, narrow: bool) -> str:
+        encoded = base64.b64encode(to_svg(draw(theme, narrow)).encode()).decode()
+        return f"data:image/svg+xml;base64,{encoded}"
+
+    phone, dark = "(max-width: 40rem)", "(prefers-color-scheme: dark)"
+    return (
+        "<figure><picture>"
+        f'<source media="{phone} and {dark}" srcset="{source(DARK, True)}">'
+        f'<source media="{phone}" srcset="{source(LIGHT, True)}">'
+        f'<source media="{dark}" srcset="{source(DARK, False)}">'
+        f'<img src="{source(LIGHT, False)}" alt="{escape(alt)}">'
+        f"</picture><figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def _describe_curves(result: Mapping[str, Any], returns: Mapping[str, Curves]) -> str:
+    ends = "; ".join(
+        f"{arm} from {number(float(curves.mean[0]))} to {number(float(curves.mean[-1]))}"
+        for arm, curves in returns.items()
+    )
+    return f"Learning curves over {result['steps']:,} target steps. Mean return: {ends}."
+
+
+def _curve_notes(result: Mapping[str, Any]) -> str:
+    notes = []
+    if result.get("threshold") is not None:
+        notes.append(
+            f"The threshold, {number(result['threshold'])}, is 90 % of the way from the untrained policy to what "
+            "scratch reaches with its full budget."
+        )
+    crossover = result.get("crossover_step")
+    if crossover is None:
+        notes.append("Scratch does not end above transfer within this budget.")
+    elif crossover == 0:
+        notes.append("Scratch is above transfer from the start.")
+    else:
+        notes.append(f"From step {crossover:,} on, scratch stays above transfer.")
+    if _lost_to_zero_shot(result):
+        notes.append(
+            f"The source policy as it was (zero-shot) ends above {result['method']}: training it further did harm."
+        )
+    return f'<p class="note">{escape(" ".join(notes))}</p>'
+
+
+def _lost_to_zero_shot(result: Mapping[str, Any]) -> bool:
+    arms = result["arms"]
+    if result["method"] not in arms or "zero-shot" not in arms:
+        return False
+    ours, zero_shot = (arms[arm]["final_return"]["ci95"] for arm in (result["method"], "zero-shot"))
+    return ours is not None and zero_shot is not None and bool(ours[1] < zero_shot[0])
+
+
+def _demonstration(folder: Path) -> str:
+    video, poster = folder / "demo.mp4", folder / "demo.png"
+    if not video.is_file():
+        return ""
+    image = f' poster="data:image/png;base64,{_encoded(poster)}"' if poster.is_file() else ""
+    return _section(
+        "Demonstration",
+        '<figure><video controls playsinline preload="metadata" aria-label="Recorded episodes in the target world"'
+        f'{image} src="data:video/mp4;base64,{_encoded(video)}"></video>'
+        "<figcaption>Episodes recorded in the target world.</figcaption></figure>",
+    )
+
+
+def _encoded(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()
+
+
+def _domain(result: Mapping[str, Any]) -> str:
+    """Return the table of the target's parameters beside their nominal values; what differs stands out."""
+    domain, nominal = result.get("domain"), result.get("nominal") or {}
+    if not domain:
+        return ""
+    rows = []
+    for name, value in domain.items():
+        usual = nominal.get(name)
+        same = ' class="same"' if usual == value else ""
+        rows.append(
+            f'<tr{same}><th scope="row">{escape(name)}</th><td>{number(usual)}</td><td>{number(value)}</td></tr>'
+        )
+    return _section(
+        "Target world", _table("Domain of the target", ("Parameter", "Nominal", f"Target {result['target']}"), rows)
+    )
+
+
+def _provenance(result: Mapping[str, Any]) -> str:
+    provenance = result["provenance"]
+    versions = ", ".join(f"{name} {version}" for name, version in provenance.get("versions", {}).items())
+    source = provenance.get("source_policy") or {}
+    terms = {
+        "Created": provenance.get("created"),
+        "Seeds": ", ".join(str(seed) for seed in result["seeds"]),
+        "Source policy": ", ".join(f"{name} {value}" for name, value in source.items()),
+        "Versions": versions,
+    }
+    listed = "".join(f"<dt>{term}</dt><dd>{escape(str(text))}</dd>" for term, text in terms.items() if text)
+    body = f'<dl class="plain">{listed}</dl>'
+    if provenance.get("command"):
+        body += (
+            '<p class="note">The command that makes this report again:</p>'
+            f"<pre><code>{escape(provenance['command'])}</code></pre>"
+        )
+    return body

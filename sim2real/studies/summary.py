@@ -1,0 +1,127 @@
+"""A transfer's result in words and in a terminal table; the report shares the words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from sim2real.studies.results import METRICS
+
+VERDICT_WORDS = {"pays": "Transfer pays", "does-not-pay": "Transfer does not pay", "undecided": "Undecided"}
+SHORT_WORDS = {"pays": "pays", "does-not-pay": "does not pay", "undecided": "undecided"}
+SYMBOLS = {"pays": "▲", "does-not-pay": "▼", "undecided": "◆"}
+MISSING = "–"
+
+METRIC_WORDS = {
+    "jumpstart": ("Jumpstart", "Lead in return before any step in the target."),
+    "total_reward_gain": (
+        "Total reward gain",
+        "Lead in return on average over the whole budget; it decides the verdict.",
+    ),
+    "asymptotic_gain": ("Asymptotic gain", "Lead in return at the end, over the last quarter of the evaluations."),
+    "time_to_threshold_ratio": (
+        "Time to threshold",
+        "Target steps to the threshold, as a share of scratch's; below 1 saves.",
+    ),
+    "transfer_ratio": (
+        "Transfer ratio",
+        "Average lead, relative to what scratch gains on average over the untrained policy.",
+    ),
+    "success_gain": ("Success gain", "Lead in success rate at the end, in percentage points."),
+}
+"""Title of each metric and what it measures, transfer against scratch."""
+
+_STYLES = {"pays": "green", "does-not-pay": "red", "undecided": "yellow"}
+_RATIOS = ("time_to_threshold_ratio", "transfer_ratio")
+
+
+def number(value: float | None) -> str:
+    """Return a number with three significant digits and a true minus sign; a dash for ``None``."""
+    if value is None:
+        return MISSING
+    if value != 0 and abs(value) >= 1000:
+        return f"{value:,.0f}".replace("-", "−")
+    return f"{value:.3g}".replace("-", "−")
+
+
+def metric_number(name: str, value: float | None) -> str:
+    """Return the value of a metric: a gain with its sign, success in percentage points, a ratio as it is."""
+    if value is None or name in _RATIOS:
+        return number(value)
+    text = number(100 * value if name == "success_gain" else value)
+    return f"+{text}" if value > 0 else text
+
+
+def percent(value: float | None) -> str:
+    """Return a share as a percentage, with a space that does not break; a dash for ``None``."""
+    return MISSING if value is None else f"{100 * value:.0f}\N{NO-BREAK SPACE}%"
+
+
+def interval(ends: Sequence[float] | None, show: Callable[[float], str] = number) -> str:
+    """Return e.g. ``"0.9 to 1.5"``; a dash where there is no interval."""
+    return MISSING if ends is None else f"{show(ends[0])} to {show(ends[1])}"
+
+
+def shown_metrics(result: Mapping[str, Any]) -> list[str]:
+    """Return the metrics worth a row: all of them, without the success gain where the env reports no success."""
+    return [name for name in METRICS if name != "success_gain" or result[name]["value"] is not None]
+
+
+def reason_alone(result: Mapping[str, Any]) -> str:
+    """Return the reason without the verdict it starts with."""
+    reason: str = result["verdict_reason"]
+    words = f"{VERDICT_WORDS[result['verdict']]}: "
+    if reason.startswith(words):
+        reason = reason.removeprefix(words)
+        reason = reason[:1].upper() + reason[1:]
+    return reason
+
+
+def summary_table(result: Mapping[str, Any]) -> Group:
+    """Return what a terminal shows of a result: the arms, the metrics, and the verdict in one sentence.
+
+    Args:
+        result: The content of ``result.json``.
+    """
+    seeds = len(result["seeds"])
+    arms = _table(f"{result['env']} → {result['target']}, {seeds} seed{'s' if seeds != 1 else ''}")
+    for column in ("arm", "source\nsteps", "target\nsteps", "final success", "final return"):
+        arms.add_column(column, justify="left" if column == "arm" else "right", no_wrap=True)
+    for arm, entry in result["arms"].items():
+        final, success = entry["final_return"], entry.get("final_success") or {"mean": None, "ci95": None}
+        arms.add_row(
+            arm,
+            f"{entry['source_steps']:,}",
+            f"{entry['target_steps']:,}",
+            _with_interval(percent(success["mean"]), success["ci95"], lambda end: f"{100 * end:.0f}"),
+            _with_interval(number(final["mean"]), final["ci95"], number),
+        )
+    metrics = _table(f"{result['method']} against scratch")
+    for column in ("metric", "value", "95 % interval", "verdict"):
+        metrics.add_column(column, justify="right" if column in ("value", "95 % interval") else "left", no_wrap=True)
+    for name in shown_metrics(result):
+        entry = result[name]
+        metrics.add_row(
+            METRIC_WORDS[name][0],
+            metric_number(name, entry["value"]),
+            interval(entry["ci95"], partial(metric_number, name)),
+            Text(SHORT_WORDS[entry["verdict"]], style=_STYLES[entry["verdict"]]),
+        )
+    verdict = Text(f"{VERDICT_WORDS[result['verdict']]}. ", style=f"bold {_STYLES[result['verdict']]}")
+    verdict.append(reason_alone(result), style="default not bold")
+    return Group(arms, metrics, Padding(verdict, (1, 0)))
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+
+
+def _with_interval(text: str, ends: Sequence[float] | None, show: Callable[[float], str]) -> str:
+    return text if ends is None else f"{text} ({interval(ends, show)})"

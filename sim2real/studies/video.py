@@ -1,0 +1,108 @@
+"""Videos: the same episodes, played by several policies side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2real.domains.world import World
+from sim2real.errors import Sim2RealError
+from sim2real.files import cannot_write
+from sim2real.seeding import derive_seed
+
+Frame = NDArray[np.uint8]
+
+_CAPTION_HEIGHT = 36
+_GOOD, _BAD, _INK, _PAPER = (0, 158, 115), (213, 94, 0), (32, 33, 36), (255, 255, 255)
+
+
+def record(
+    columns: Mapping[str, tuple[Callable[[Any], Any], World]], *, seed: int, episodes: int = 3
+) -> tuple[list[Frame], float]:
+    """Play the same episodes in every column.
+
+    Args:
+        columns: Caption -> (policy, which maps one observation to an action; world it acts in).
+        seed: From which the seeds of the episodes derive.
+        episodes: How many, one after the other.
+
+    Returns:
+        The frames, shape (height, width, 3), all of one size, and how many of them make a second.
+
+    Raises:
+        Sim2RealError: A world cannot draw itself.
+    """
+    films = [_play(predict, world, caption, seed, episodes) for caption, (predict, world) in columns.items()]
+    length = max(len(film) for film, _ in films)
+    padded = [[*film, *[film[-1]] * (length - len(film))] for film, _ in films]
+    return [np.concatenate(row, axis=1) for row in zip(*padded, strict=True)], films[0][1]
+
+
+def write_video(frames: Sequence[Frame], path: Path, fps: float) -> None:
+    """Write frames as H.264 in an mp4 file that browsers play.
+
+    Raises:
+        Sim2RealError: The file cannot be written.
+    """
+    import imageio.v2 as imageio
+
+    beside = path.with_name(f".{path.stem}.tmp.mp4")
+    try:
+        with imageio.get_writer(
+            beside, fps=fps, codec="libx264", quality=7, macro_block_size=2, ffmpeg_log_level="error"
+        ) as writer:
+            for frame in frames:
+                writer.append_data(frame)
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise cannot_write(path, error) from None
+
+
+def contact_sheet(frames: Sequence[Frame], rows: int = 6) -> Frame:
+    """Return a few evenly spaced frames, one below the other, to see a film at a glance."""
+    chosen = np.linspace(0, len(frames) - 1, min(rows, len(frames))).round().astype(int)
+    return np.concatenate([frames[index] for index in chosen], axis=0)
+
+
+def _play(
+    predict: Callable[[Any], Any], world: World, caption: str, seed: int, episodes: int
+) -> tuple[list[Frame], float]:
+    film: list[Frame] = []
+    with closing(world.make(render_mode="rgb_array")) as env:
+        fps = float(env.metadata.get("render_fps") or 30)
+        for index in range(episodes):
+            observation, info = env.reset(seed=derive_seed(seed, "video", index))
+            over = False
+            while not over:
+                observation, _, terminated, truncated, info = env.step(predict(observation))
+                over = bool(terminated or truncated)
+                film.append(_captioned(_render(env), caption, info.get("is_success")))
+            film += [film[-1]] * round(fps / 2)  # half a second to see how it ended
+    return film, fps
+
+
+def _render(env: Any) -> Frame:
+    frame = env.render()
+    if not isinstance(frame, np.ndarray):
+        raise Sim2RealError("the env draws no pictures (render_mode 'rgb_array'); it cannot be filmed.")
+    return frame[..., :3].astype(np.uint8)
+
+
+def _captioned(frame: Frame, caption: str, success: bool | None) -> Frame:
+    from PIL import Image, ImageDraw, ImageFont
+
+    image = Image.new("RGB", (frame.shape[1], frame.shape[0] + _CAPTION_HEIGHT), _PAPER)
+    image.paste(Image.fromarray(frame), (0, _CAPTION_HEIGHT))
+    draw = ImageDraw.Draw(image)
+    middle = _CAPTION_HEIGHT // 2
+    draw.text((12, middle), caption, fill=_INK, font=ImageFont.load_default(18), anchor="lm")
+    if success is not None:
+        text, colour = ("on goal", _GOOD) if success else ("off goal", _BAD)
+        draw.text((frame.shape[1] - 12, middle), text, fill=colour, font=ImageFont.load_default(18), anchor="rm")
+    return np.asarray(image)

@@ -1,0 +1,116 @@
+"""What happens during a training beside learning: evaluation, checkpoints, logs, progress."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+
+from stable_baselines3.common.callbacks import BaseCallback
+
+from sim2real.evaluation.rollouts import Evaluator, Predict, Score
+from sim2real.training.checkpoint import begin_segment, save_checkpoint
+from sim2real.training.folder import RunFolder
+
+Progress = Callable[[int], None]
+"""Told the number of steps done so far."""
+
+
+class Milestones(BaseCallback):
+    """Evaluates and checkpoints at fixed steps, always between two rollouts.
+
+    There, and only there, the learner's state is complete: what was collected is stored and learned from. Each
+    checkpoint is followed by a new segment, see :mod:`sim2real.training.checkpoint`.
+
+    Args:
+        folder: Where the curve and the checkpoints go.
+        evaluator: The episodes that make a point of the curve.
+        predict: The current policy, deterministic.
+        seed: The run's seed.
+        eval_every: Steps between two evaluations; also evaluated are step 0 and the end.
+        checkpoint_every: Steps between two checkpoints.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        evaluator: Evaluator,
+        predict: Predict,
+        *,
+        seed: int,
+        eval_every: int,
+        checkpoint_every: int,
+    ) -> None:
+        super().__init__()
+        self._folder, self._evaluator, self._predict = folder, evaluator, predict
+        self._seed, self._eval_every, self._checkpoint_every = seed, eval_every, checkpoint_every
+        self._next_evaluation = 0
+        self._next_checkpoint = 0
+
+    def _on_training_start(self) -> None:
+        step = self.model.num_timesteps
+        evaluated = [point["step"] for point in self._folder.read_curve()]
+        self._next_evaluation = _next_multiple(evaluated[-1], self._eval_every) if evaluated else 0
+        self._next_checkpoint = step  # a resumed run starts the segment of its checkpoint anew
+
+    def _on_rollout_start(self) -> None:
+        step = self.model.num_timesteps
+        if step >= self._next_evaluation:
+            self._evaluate(step)
+        if step >= self._next_checkpoint:
+            if step > 0:
+                save_checkpoint(self.model, self._folder.checkpoints)
+            begin_segment(self.model, self._seed)
+            self._next_checkpoint = _next_multiple(step, self._checkpoint_every)
+
+    def _on_training_end(self) -> None:
+        self._evaluate(self.model.num_timesteps)
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _evaluate(self, step: int) -> None:
+        score = Score.of(self._evaluator.run(self._predict))
+        self._folder.append_curve({"step": step, **vars(score)})
+        self.logger.record("evaluation/return_mean", score.return_mean)
+        if score.success_rate is not None:
+            self.logger.record("evaluation/success_rate", score.success_rate)
+        self.logger.dump(step)
+        self._next_evaluation = _next_multiple(step, self._eval_every)
+
+
+class RewardTerms(BaseCallback):
+    """Logs the mean of every ``info["reward/..."]`` over each rollout, so that a reward can be read term by term."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._terms: dict[str, list[float]] = defaultdict(list)
+
+    def _on_step(self) -> bool:
+        for info in self.locals["infos"]:
+            for name, value in info.items():
+                if name.startswith("reward/"):
+                    self._terms[name].append(float(value))
+        if self.n_calls % 500 == 0:
+            for name, values in self._terms.items():
+                self.logger.record(name, sum(values) / len(values))
+            self._terms.clear()
+        return True
+
+
+class ReportProgress(BaseCallback):
+    """Tells a listener how many steps are done."""
+
+    def __init__(self, listener: Progress, every: int = 50) -> None:
+        super().__init__()
+        self._listener, self._every = listener, every
+
+    def _on_step(self) -> bool:
+        if self.n_calls % self._every == 0:
+            self._listener(self.num_timesteps)
+        return True
+
+
+def _next_multiple(step: int, every: int) -> int:
+    return (step // every + 1) * every
+
+

@@ -1,0 +1,230 @@
+"""Checkpoints from which a training goes on exactly as if it had not been interrupted.
+
+A checkpoint is a folder of safetensors, npz and JSON: nothing in it is ever unpickled. It is written beside its
+place, flushed to disk and renamed, so that a kill at any moment leaves the previous one whole.
+
+The state of a simulator in mid-episode cannot be saved for every env. So each checkpoint is also a seam of the
+training itself: every env is reset there, and every random stream is re-seeded from the run's seed and the step,
+whether the run goes on or is resumed from the file. Both then see the same numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.running_mean_std import RunningMeanStd
+from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.her import HerReplayBuffer
+
+from sim2real.errors import Sim2RealError
+from sim2real.files import cannot_write
+from sim2real.seeding import derive_seed
+
+KEPT = 2
+"""Checkpoints kept in a run folder: the newest, and one before it."""
+
+_COUNTERS = ("num_timesteps", "_n_updates", "_episode_num")
+
+
+def begin_segment(learner: BaseAlgorithm, seed: int) -> None:
+    """Re-seed everything that draws and reset every env, as a function of the run's seed and the step alone.
+
+    Args:
+        learner: A learner at the start of a rollout.
+        seed: The run's seed.
+    """
+    env = learner.env
+    assert env is not None
+    learner.set_random_seed(derive_seed(seed, "segment", learner.num_timesteps))
+    if isinstance(learner, OffPolicyAlgorithm):
+        if isinstance(learner.replay_buffer, HerReplayBuffer):
+            learner.replay_buffer.truncate_last_trajectory()
+        if learner.action_noise is not None:
+            learner.action_noise.reset()
+    learner._last_obs = env.reset()  # type: ignore[assignment]
+    learner._last_episode_starts = np.ones((env.num_envs,), dtype=bool)
+    normalize = learner.get_vec_normalize_env()
+    if normalize is not None:
+        learner._last_original_obs = normalize.get_original_obs()
+
+
+def save_checkpoint(learner: BaseAlgorithm, folder: Path) -> Path:
+    """Write a checkpoint of a learner at the start of a rollout.
+
+    Args:
+        learner: What is saved: networks, optimizers, replay buffer, normalizer, counters.
+        folder: The ``checkpoints/`` folder of the run.
+
+    Returns:
+        The checkpoint's own folder.
+
+    Raises:
+        Sim2RealError: The disk refuses.
+    """
+    final = folder / f"step_{learner.num_timesteps:010d}"
+    beside = folder / f".{final.name}.tmp"
+    tensors, scalars = _flatten_parameters(learner)
+    arrays = {}
+    state: dict[str, Any] = {name: getattr(learner, name) for name in _COUNTERS}
+    state["optimizers"] = scalars
+    state["episodes"] = [
+        {"r": float(e["r"]), "l": int(e["l"]), "t": float(e["t"])} for e in learner.ep_info_buffer or ()
+    ]
+    state["successes"] = [float(s) for s in learner.ep_success_buffer or ()]
+    if isinstance(learner, OffPolicyAlgorithm):
+        buffer_arrays, state["buffer"] = _buffer_state(learner.replay_buffer)
+        arrays.update({f"buffer.{name}": array for name, array in buffer_arrays.items()})
+    normalize = learner.get_vec_normalize_env()
+    if normalize is not None:
+        for name, statistics in _running_statistics(normalize).items():
+            arrays[f"normalizer.{name}.mean"] = np.asarray(statistics.mean)
+            arrays[f"normalizer.{name}.var"] = np.asarray(statistics.var)
+            arrays[f"normalizer.{name}.count"] = np.asarray(statistics.count)
+    try:
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        save_file(tensors, beside / "parameters.safetensors")
+        np.savez(beside / "arrays.npz", **arrays)
+        (beside / "state.json").write_text(json.dumps(state), encoding="utf-8")
+        for file in (*beside.iterdir(), beside):
+            _sync(file)
+        shutil.rmtree(final, ignore_errors=True)
+        beside.rename(final)
+        _sync(folder)
+    except OSError as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise cannot_write(final, error) from None
+    for old in list_checkpoints(folder)[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    return final
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """Return the whole checkpoints of a run, oldest first."""
+    return sorted(path for path in folder.glob("step_*") if path.is_dir())
+
+
+def load_checkpoint(learner: BaseAlgorithm, checkpoint: Path) -> None:
+    """Put a freshly built learner of the same configuration into the state of a checkpoint.
+
+    Raises:
+        Sim2RealError: The checkpoint is damaged.
+    """
+    try:
+        tensors = load_file(checkpoint / "parameters.safetensors")
+        state = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
+        with np.load(checkpoint / "arrays.npz", allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        _restore_parameters(learner, tensors, state["optimizers"])
+        for name in _COUNTERS:
+            setattr(learner, name, state[name])
+        if isinstance(learner, OffPolicyAlgorithm):
+            _restore_buffer(learner.replay_buffer, arrays, state["buffer"])
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise Sim2RealError(
+            f"checkpoint {checkpoint} is damaged ({type(error).__name__}: {error}); delete it to resume from an "
+            f"earlier one."
+        ) from error
+    normalize = learner.get_vec_normalize_env()
+    if normalize is not None:
+        for name, statistics in _running_statistics(normalize).items():
+            statistics.mean = arrays[f"normalizer.{name}.mean"]
+            statistics.var = arrays[f"normalizer.{name}.var"]
+            statistics.count = float(arrays[f"normalizer.{name}.count"])
+    learner.ep_info_buffer = deque(state["episodes"], maxlen=learner._stats_window_size)
+    learner.ep_success_buffer = deque(state["successes"], maxlen=learner._stats_window_size)
+
+
+def _flatten_parameters(learner: BaseAlgorithm) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Split the learner's state dicts into tensors by flat name and JSON-plain rests of the optimizers."""
+    tensors: dict[str, torch.Tensor] = {}
+    rests: dict[str, Any] = {}
+    module_names, variable_names = learner._get_torch_save_params()
+    for name in module_names:
+        module = _attribute(learner, name)
+        state = module.state_dict()
+        if not isinstance(module, torch.optim.Optimizer):
+            tensors.update({f"{name}/{key}": value.contiguous().clone() for key, value in state.items()})
+            continue
+        for index, slots in state["state"].items():
+            tensors.update({f"{name}/{index}/{slot}": value.clone() for slot, value in slots.items()})
+        rests[name] = state["param_groups"]
+    for name in variable_names:
+        tensors[name] = _attribute(learner, name).detach().clone()
+    return tensors, rests
+
+
+def _restore_parameters(learner: BaseAlgorithm, tensors: dict[str, torch.Tensor], rests: dict[str, Any]) -> None:
+    module_names, variable_names = learner._get_torch_save_params()
+    for name in module_names:
+        module = _attribute(learner, name)
+        own = {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
+        if not isinstance(module, torch.optim.Optimizer):
+            module.load_state_dict(own)
+            continue
+        slots: dict[int, dict[str, torch.Tensor]] = {}
+        for key, value in own.items():
+            index, slot = key.split("/")
+            slots.setdefault(int(index), {})[slot] = value
+        module.load_state_dict({"state": slots, "param_groups": rests[name]})
+    for name in variable_names:
+        with torch.no_grad():
+            _attribute(learner, name).copy_(tensors[name])
+
+
+def _attribute(learner: BaseAlgorithm, dotted: str) -> Any:
+    value: Any = learner
+    for part in dotted.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _buffer_state(buffer: Any) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
+    """Return the filled part of a replay buffer's arrays by flat name, and its counters."""
+    size = buffer.buffer_size if buffer.full else buffer.pos
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    for name, value in vars(buffer).items():
+        parts = value if isinstance(value, dict) else {"": value}
+        for key, array in parts.items():
+            if not isinstance(array, np.ndarray) or array.dtype == object:
+                continue
+            per_step = array.ndim >= 1 and array.shape[0] == buffer.buffer_size
+            arrays[f"{name}/{key}"] = array[:size] if per_step else array
+    return arrays, {"pos": buffer.pos, "full": buffer.full, "size": size}
+
+
+def _restore_buffer(buffer: Any, arrays: dict[str, np.ndarray[Any, Any]], state: dict[str, Any]) -> None:
+    buffer.pos, buffer.full = state["pos"], state["full"]
+    for flat, saved in arrays.items():
+        if not flat.startswith("buffer."):
+            continue
+        name, _, key = flat.removeprefix("buffer.").partition("/")
+        holder = getattr(buffer, name)
+        array = holder[key] if key else holder
+        array[: len(saved)] = saved
+
+
+def _running_statistics(normalize: VecNormalize) -> dict[str, RunningMeanStd]:
+    statistics = {"return": normalize.ret_rms}
+    if normalize.norm_obs:
+        rms = normalize.obs_rms
+        statistics.update({f"obs/{k}": v for k, v in rms.items()} if isinstance(rms, dict) else {"obs": rms})
+    return statistics
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,109 @@
+"""One factory for the learners: Stable-Baselines3's algorithms, set up from plain hyperparameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
+
+from sim2real.domains.contract import Env
+from sim2real.domains.randomizers import RandomizerSpec
+from sim2real.domains.world import World
+from sim2real.errors import Sim2RealError
+from sim2real.training.hyperparameters import OWN, algorithm_class
+
+_ACTIVATIONS: Mapping[str, type[torch.nn.Module]] = {
+    "relu": torch.nn.ReLU,
+    "tanh": torch.nn.Tanh,
+    "elu": torch.nn.ELU,
+    "silu": torch.nn.SiLU,
+    "gelu": torch.nn.GELU,
+    "leaky_relu": torch.nn.LeakyReLU,
+}
+
+
+def check_spaces(algo: str, env: Env) -> None:
+    """Refuse spaces that an algorithm cannot learn in, before anything is built.
+
+    Raises:
+        Sim2RealError: The message names the space and what to do.
+    """
+    if algo in ("sac", "td3"):
+        if not isinstance(env.action_space, gym.spaces.Box):
+            raise Sim2RealError(
+                f"algorithm {algo!r} needs continuous (Box) actions, the env has {env.action_space}; use --algo ppo."
+            )
+        if not np.all(np.isfinite([env.action_space.low, env.action_space.high])):
+            raise Sim2RealError(f"algorithm {algo!r} needs bounded actions, the env has {env.action_space}.")
+
+
+def make_training_env(
+    world: World, randomizer: RandomizerSpec, hyperparameters: Mapping[str, Any], n_envs: int
+) -> VecEnv:
+    """Build the vectorized env that a learner collects from, normalized as the hyperparameters say."""
+
+    def make() -> Env:
+        return Monitor(world.make(randomizer=randomizer))
+
+    vec_env: VecEnv = DummyVecEnv([make] * n_envs)
+    observation, reward = hyperparameters["normalize_observation"], hyperparameters["normalize_reward"]
+    if observation or reward:
+        space = vec_env.observation_space
+        keys = None
+        if isinstance(space, gym.spaces.Dict):
+            keys = [key for key, part in space.items() if isinstance(part, gym.spaces.Box)]
+        elif not isinstance(space, gym.spaces.Box):
+            observation = False
+        vec_env = VecNormalize(
+            vec_env,
+            norm_obs=observation,
+            norm_reward=reward,
+            gamma=hyperparameters["gamma"],
+            norm_obs_keys=keys if observation else None,
+        )
+    return vec_env
+
+
+def make_learner(algo: str, vec_env: VecEnv, hyperparameters: Mapping[str, Any], seed: int) -> BaseAlgorithm:
+    """Build a learner with fresh networks and optimizers.
+
+    Args:
+        algo: ``"sac"``, ``"td3"`` or ``"ppo"``.
+        vec_env: What it collects from.
+        hyperparameters: Full hyperparameters, see :func:`~sim2real.training.hyperparameters.resolve_hyperparameters`.
+        seed: Seeds the initial weights.
+
+    Raises:
+        Sim2RealError: Stable-Baselines3 refuses a value.
+    """
+    arguments = {name: value for name, value in hyperparameters.items() if name not in OWN}
+    if arguments.get("action_noise") is not None:
+        shape = vec_env.action_space.shape
+        assert shape is not None
+        arguments["action_noise"] = NormalActionNoise(np.zeros(shape), np.full(shape, float(arguments["action_noise"])))
+    is_dict = isinstance(vec_env.observation_space, gym.spaces.Dict)
+    if is_dict and algo != "ppo" and "desired_goal" in vec_env.observation_space.spaces:  # type: ignore[attr-defined]
+        from stable_baselines3 import HerReplayBuffer
+
+        arguments["replay_buffer_class"] = HerReplayBuffer
+    try:
+        return algorithm_class(algo)(  # type: ignore[no-any-return]
+            "MultiInputPolicy" if is_dict else "MlpPolicy",
+            vec_env,
+            policy_kwargs={
+                "net_arch": list(hyperparameters["net_arch"]),
+                "activation_fn": _ACTIVATIONS[hyperparameters["activation"]],
+            },
+            seed=seed,
+            device="cpu",
+            **arguments,
+        )
+    except (AssertionError, TypeError, ValueError) as error:
+        raise Sim2RealError(f"{algo} refuses its hyperparameters: {' '.join(str(error).split())}") from error

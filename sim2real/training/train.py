@@ -1,0 +1,328 @@
+"""Training: from an env, or from a source policy in a new env, to a run folder with a policy bundle."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
+from torch.utils.tensorboard import SummaryWriter
+
+from sim2real.deployment.bundle import load_policy, provenance
+from sim2real.deployment.policy import BundleInfo, Policy
+from sim2real.domains.contract import action_channels, domain_space, observation_channels
+from sim2real.domains.randomizers import RandomizerSpec, make_randomizer
+from sim2real.domains.world import World
+from sim2real.errors import Sim2RealError
+from sim2real.evaluation.rollouts import Evaluator
+from sim2real.progress import show_progress
+from sim2real.seeding import derive_seed
+from sim2real.training.callbacks import Milestones, Progress, ReportProgress, RewardTerms
+from sim2real.training.checkpoint import list_checkpoints, load_checkpoint
+from sim2real.training.folder import RunFolder
+from sim2real.training.hyperparameters import resolve_hyperparameters
+from sim2real.training.learner import check_spaces, make_learner, make_training_env
+
+Prepare = Callable[[BaseAlgorithm], Sequence[BaseCallback]]
+"""Puts a fresh learner into its initial state and returns the callbacks that go with it; a transfer method's part."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Everything that determines a training, JSON-plain by :meth:`to_dict`."""
+
+    world: World
+    """Where it trains."""
+    algo: str
+    """``"sac"``, ``"td3"`` or ``"ppo"``."""
+    hyperparameters: Mapping[str, Any]
+    """Full hyperparameters."""
+    randomizer: RandomizerSpec
+    """Where the domains of its episodes come from."""
+    steps: int
+    """Env steps, over all envs."""
+    seed: int
+    """From which everything random derives."""
+    n_envs: int
+    """Envs collected from in turn."""
+    eval_every: int
+    """Steps between two points of the curve."""
+    eval_episodes: int
+    """Episodes of a point."""
+    checkpoint_every: int
+    """Steps between two checkpoints; part of the definition, since every checkpoint begins a new segment."""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    """What it starts from, where that is not a fresh network: method and source policy."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of ``config.yaml``."""
+        return {**vars(self), "world": self.world.to_dict(), "hyperparameters": dict(self.hyperparameters)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A finished training."""
+
+    folder: Path
+    """Its run folder."""
+    policy: Policy
+    """What it learned."""
+    curve: list[dict[str, Any]]
+    """Its evaluations: ``step``, ``return_mean``, ``success_rate``, ``episodes``."""
+
+
+def train(
+    env: str | World,
+    *,
+    algo: str = "sac",
+    randomizer: RandomizerSpec = "uniform",
+    steps: int,
+    seed: int = 0,
+    n_envs: int | Literal["auto"] = "auto",
+    out: str | Path | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    domain_file: str | Path | None = None,
+    hyperparameters: Mapping[str, Any] | None = None,
+    eval_every: int | None = None,
+    eval_episodes: int = 20,
+    checkpoint_every: int | None = None,
+    resume: bool = False,
+    progress: bool = False,
+) -> Run:
+    """Train a policy from scratch in a randomized world.
+
+    Args:
+        env: Gymnasium id, ``"module:Namespace/Env-v0"``, or a world.
+        algo: ``"sac"``, ``"td3"`` or ``"ppo"``.
+        randomizer: ``"uniform"``, ``"none"`` or a description, see
+            :func:`~sim2real.domains.randomizers.make_randomizer`.
+        steps: Env steps, at least 1; PPO, which collects rollouts, does the whole rollouts that fit.
+        seed: Not negative; same seed, same result.
+        n_envs: Envs collected from in turn; ``"auto"`` takes the tuned number.
+        out: The run folder; ``runs/ENV-ALGO-seedN`` if ``None``.
+        kwargs: Keyword arguments of the env, JSON-plain.
+        domain_file: YAML file with domain parameters for an env that has none of its own.
+        hyperparameters: Overrides of the tuned ones, by name.
+        eval_every: Steps between evaluations; a tenth of ``steps`` if ``None``.
+        eval_episodes: Episodes of an evaluation.
+        checkpoint_every: Steps between checkpoints; a fifth of ``steps``, and at least 1,000, if ``None``.
+        resume: Go on with what ``out`` holds after an interruption; the curve is the one of an uninterrupted run.
+        progress: Show a progress bar on standard error.
+
+    Returns:
+        The finished run: its folder, its policy and its curve.
+
+    Raises:
+        Sim2RealError: Something given is unknown or out of range, the folder holds another run, or a number in the
+            training is not finite. A folder made by this call in which nothing is worth keeping is removed.
+    """
+    world = World.of(env, kwargs=kwargs, domain_file=domain_file)
+    config = make_config(
+        world,
+        algo=algo,
+        randomizer=randomizer,
+        steps=steps,
+        seed=seed,
+        n_envs=n_envs,
+        hyperparameters=hyperparameters,
+        eval_every=eval_every,
+        eval_episodes=eval_episodes,
+        checkpoint_every=checkpoint_every,
+    )
+    folder = Path(out) if out is not None else default_folder(world, f"{algo}-seed{seed}")
+    with show_progress(progress) as bars:
+        listener = bars.add(f"train {algo}", config.steps)
+        return run_training(config, folder, resume=resume, listener=listener)
+
+
+def default_folder(world: World, suffix: str) -> Path:
+    """Return where a run goes that is given no folder."""
+    return Path("runs") / f"{world.env.rpartition(':')[2].replace('/', '-')}-{suffix}"
+
+
+def make_config(
+    world: World,
+    *,
+    algo: str,
+    randomizer: RandomizerSpec,
+    steps: int,
+    seed: int,
+    n_envs: int | Literal["auto"] = "auto",
+    hyperparameters: Mapping[str, Any] | None = None,
+    eval_every: int | None = None,
+    eval_episodes: int = 20,
+    checkpoint_every: int | None = None,
+) -> TrainingConfig:
+    """Check everything that determines a training and fill in what is left open, see :func:`train`."""
+    for name, number in {
+        "steps": steps,
+        "eval_every": 1 if eval_every is None else eval_every,
+        "eval_episodes": eval_episodes,
+        "checkpoint_every": 1 if checkpoint_every is None else checkpoint_every,
+        "n_envs": 1 if n_envs == "auto" else n_envs,
+    }.items():
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise Sim2RealError(f"{name} = {number!r} must be a whole number of at least 1.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise Sim2RealError(f"seed = {seed!r} must be a whole number that is not negative.")
+    values = resolve_hyperparameters(algo, world, hyperparameters)
+    with closing(world.make()) as env:
+        check_spaces(algo, env)
+        make_randomizer(randomizer, domain_space(env))
+    envs = values["n_envs"] if n_envs == "auto" else n_envs
+    if "n_steps" in values and algo == "ppo":
+        rollout = values["n_steps"] * envs
+        if steps < rollout:
+            raise Sim2RealError(
+                f"steps = {steps} is less than one PPO rollout of n_steps x n_envs = {values['n_steps']} x {envs} = "
+                f"{rollout}; raise --steps or lower n_steps."
+            )
+        steps -= steps % rollout
+    return TrainingConfig(
+        world=world,
+        algo=algo,
+        hyperparameters=values,
+        randomizer=randomizer,
+        steps=steps,
+        seed=seed,
+        n_envs=envs,
+        eval_every=eval_every if eval_every is not None else max(1, steps // 10),
+        eval_episodes=eval_episodes,
+        checkpoint_every=checkpoint_every if checkpoint_every is not None else max(1000, steps // 5),
+    )
+
+
+def run_training(
+    config: TrainingConfig,
+    folder: Path,
+    *,
+    resume: bool = False,
+    prepare: Prepare | None = None,
+    listener: Progress | None = None,
+) -> Run:
+    """Run one training to its end in a folder of its own, on one torch thread.
+
+    Args:
+        config: What to do.
+        folder: The run folder.
+        resume: Go on with what the folder holds, if it is the same training.
+        prepare: Puts the fresh learner into its initial state; a fresh network if ``None``.
+        listener: Told the number of steps done.
+
+    Raises:
+        Sim2RealError: The folder holds another run, or a number is not finite.
+    """
+    files = RunFolder(folder)
+    is_new = files.claim(config.to_dict(), resume=resume)
+    if files.finished:
+        if listener is not None:
+            listener(config.steps)
+        return Run(folder=folder, policy=load_policy(files.policy), curve=files.read_curve())
+    try:
+        with _one_thread():
+            policy = _learn(config, files, prepare, listener)
+        policy.save(files.policy)
+    except BaseException:
+        if is_new:
+            files.discard()
+        raise
+    return Run(folder=folder, policy=policy, curve=files.read_curve())
+
+
+def _learn(
+    config: TrainingConfig, files: RunFolder, prepare: Prepare | None, listener: Progress | None
+) -> Policy:
+    vec_env = make_training_env(config.world, config.randomizer, config.hyperparameters, config.n_envs)
+    evaluator = Evaluator(
+        config.world,
+        seed=derive_seed(config.seed, "evaluations of a training"),
+        episodes=config.eval_episodes,
+        randomizer=config.randomizer,
+    )
+    with closing(vec_env), evaluator:
+        learner = make_learner(
+            config.algo, vec_env, config.hyperparameters, derive_seed(config.seed, "initial weights")
+        )
+        # A method's callbacks come first: a checkpoint then holds what they leave.
+        callbacks: list[BaseCallback] = [
+            *(prepare(learner) if prepare is not None else ()),
+            Milestones(
+                files,
+                evaluator,
+                lambda observation: Policy.from_sb3(learner).predict(observation),
+                seed=config.seed,
+                eval_every=config.eval_every,
+                checkpoint_every=config.checkpoint_every,
+            ),
+            RewardTerms(),
+        ]
+        if listener is not None:
+            callbacks.append(ReportProgress(listener))
+        checkpoints = list_checkpoints(files.checkpoints)
+        if checkpoints:
+            load_checkpoint(learner, checkpoints[-1])
+        done = learner.num_timesteps
+        files.cut_curve(done if done else -1)
+        with _tensorboard(files.tensorboard, done) as logger:
+            learner.set_logger(logger)
+            # The first segment resets the envs; a reset by learn() itself would shift the normalizer.
+            learner._last_obs = vec_env.observation_space.sample()
+            learner.learn(config.steps - done, callback=CallbackList(callbacks), reset_num_timesteps=False)
+        info = _describe(config, evaluator)
+        return Policy.from_sb3(learner, info=info)
+
+
+def _describe(config: TrainingConfig, evaluator: Evaluator) -> BundleInfo:
+    env = evaluator.env
+    return BundleInfo(
+        hyperparameters=dict(config.hyperparameters),
+        observation_channels=observation_channels(env),
+        action_channels=action_channels(env),
+        world=config.world.to_dict(),
+        domains={
+            "randomizer": config.randomizer if isinstance(config.randomizer, str) else dict(config.randomizer),
+            "space": domain_space(env).to_dict(),
+        },
+        provenance={
+            **provenance(seed=config.seed, steps=config.steps, command=command_line()),
+            **({"origin": dict(config.origin)} if config.origin else {}),
+        },
+    )
+
+
+def command_line() -> str:
+    """Return the command that this process runs, without the machine's paths."""
+    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+@contextmanager
+def _tensorboard(folder: Path, step: int) -> Iterator[Logger]:
+    output = TensorBoardOutputFormat(str(folder))
+    output.writer.close()  # type: ignore[no-untyped-call]
+    # What an interrupted run had logged after its last checkpoint is superseded.
+    output.writer = SummaryWriter(str(folder), purge_step=step)  # type: ignore[no-untyped-call]
+    logger = Logger(str(folder), [output])
+    try:
+        yield logger
+    finally:
+        logger.close()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One torch thread: small networks gain nothing from more, and two processes then share two cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+

@@ -1,0 +1,82 @@
+"""The one protocol of all transfer methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+
+from sim2real.errors import unknown_name
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.base_class import BaseAlgorithm
+    from stable_baselines3.common.callbacks import BaseCallback
+
+    from sim2real.deployment.policy import Policy
+
+
+class TransferMethod(Protocol):
+    """How a learner in the target starts from a source policy.
+
+    A method is a frozen dataclass: its fields are its settings, which users give by name.
+    """
+
+    name: ClassVar[str]
+    """How users call it."""
+    learns: ClassVar[bool]
+    """Whether it takes steps in the target."""
+    uses_source: ClassVar[bool]
+    """Whether it needs a source policy."""
+
+    def hyperparameters(self, tuned: Mapping[str, Any], source: Policy) -> dict[str, Any]:
+        """Return the hyperparameters of the target learner.
+
+        Args:
+            tuned: Those of a learner from scratch in the target, with the user's overrides.
+            source: The policy that is carried over.
+        """
+        ...
+
+    def prepare(self, learner: BaseAlgorithm, source: Policy, steps: int) -> Sequence[BaseCallback]:
+        """Put a fresh learner into its initial state.
+
+        Args:
+            learner: Built with :meth:`hyperparameters`.
+            source: The policy that is carried over.
+            steps: The target budget.
+
+        Returns:
+            Callbacks that accompany its training; what they do must follow from ``num_timesteps`` alone, so that a
+            resumed run goes the same way.
+        """
+        ...
+
+
+Method = TypeVar("Method", bound=TransferMethod)
+
+
+def with_settings(method: type[Method], overrides: Mapping[str, Any]) -> tuple[Method, dict[str, Any]]:
+    """Build a method from those overrides that are its settings; return it with the others.
+
+    Raises:
+        Sim2RealError: A setting has a value that cannot be.
+    """
+    names = [field.name for field in fields(method)]  # type: ignore[arg-type]
+    settings = {name: value for name, value in overrides.items() if name in names}
+    return method(**settings), {name: value for name, value in overrides.items() if name not in names}
+
+
+def find_method(name: str) -> type[TransferMethod]:
+    """Return the class of a transfer method.
+
+    Raises:
+        Sim2RealError: The name is unknown.
+    """
+    from sim2real.transfer.finetune import FineTune
+    from sim2real.transfer.scratch import Scratch
+    from sim2real.transfer.zero_shot import ZeroShot
+
+    methods: dict[str, type[TransferMethod]] = {m.name: m for m in (ZeroShot, Scratch, FineTune)}
+    if name not in methods:
+        raise unknown_name("transfer method", name, methods)
+    return methods[name]

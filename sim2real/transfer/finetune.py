@@ -1,0 +1,121 @@
+"""Fine-tuning: learning goes on in the target from the source's networks, without the collapse.
+
+A loaded policy is easily lost in its first thousand steps: random actions fill the buffer, and a critic that is wrong
+about the target drives a good actor away (Stable-Baselines3 issues 435 and 1916). The recipe here:
+
+1. no random warm-up: the first target data come from the source policy itself;
+2. critic warm-up: for the first ``critic_warmup`` steps the critic learns with the actor frozen;
+3. fresh optimizers, so that the moments of the source's gradients do not act in the target;
+4. a learning rate that takes effect, since the learner is built anew with it;
+5. the normalizer carried and frozen, so that the same observation goes on meaning the same to the networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from stable_baselines3 import SAC
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.policies import ActorCriticPolicy
+from torch.utils.hooks import RemovableHandle
+
+from sim2real.deployment.policy import Policy
+from sim2real.errors import Sim2RealError
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTune:
+    """Goes on learning in the target from the source's actor and critic."""
+
+    name: ClassVar[str] = "finetune"
+    learns: ClassVar[bool] = True
+    uses_source: ClassVar[bool] = True
+
+    critic_warmup: int | None = None
+    """Steps in which the actor is frozen; a tenth of the budget, at most 500, if ``None``."""
+    collect_first: int = 100
+    """Steps before the first update, with the source policy acting, for an off-policy learner."""
+
+    def __post_init__(self) -> None:
+        for name in ("critic_warmup", "collect_first"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+                raise Sim2RealError(f"{name} = {value!r} must be a whole number that is not negative.")
+
+    def hyperparameters(self, tuned: Mapping[str, Any], source: Policy) -> dict[str, Any]:
+        """Return the tuned ones, with the source's networks and normalization and no random warm-up."""
+        own = source.metadata.hyperparameters
+        carried = ("net_arch", "activation", "normalize_observation", "normalize_reward")
+        values = {**tuned, **{name: own[name] for name in carried if name in own}}
+        if "learning_starts" in values:
+            values["learning_starts"] = 0
+        return values
+
+    def prepare(self, learner: BaseAlgorithm, source: Policy, steps: int) -> Sequence[BaseCallback]:
+        """Copy networks and normalizer; return the callback that freezes and thaws the actor."""
+        warmup = min(steps // 10, 500) if self.critic_warmup is None else self.critic_warmup
+        if warmup >= steps:
+            raise Sim2RealError(
+                f"critic_warmup = {warmup} leaves nothing of the budget of {steps} steps; lower it or raise --steps."
+            )
+        source.copy_into(learner)
+        normalize = learner.get_vec_normalize_env()
+        if normalize is not None and source.normalizer is not None:
+            source.normalizer.into_vec_normalize(normalize)
+            normalize.training = False
+        return [CriticWarmup(warmup, self.collect_first if isinstance(learner, OffPolicyAlgorithm) else 0)]
+
+
+class CriticWarmup(BaseCallback):
+    """Keeps the actor and the entropy coefficient as they are until a step, while the critic learns.
+
+    Args:
+        warmup: Steps with a frozen actor.
+        collect_first: Steps without any update, for an off-policy learner.
+    """
+
+    def __init__(self, warmup: int, collect_first: int) -> None:
+        super().__init__()
+        self._warmup, self._collect_first = warmup, collect_first
+        self._gradient_steps = 0
+        self._hold: RemovableHandle | None = None
+
+    def _on_training_start(self) -> None:
+        if isinstance(self.model, OffPolicyAlgorithm):
+            self._gradient_steps = self.model.gradient_steps
+
+    def _on_rollout_start(self) -> None:
+        step = self.model.num_timesteps
+        if isinstance(self.model, OffPolicyAlgorithm):
+            self.model.gradient_steps = 0 if step < self._collect_first else self._gradient_steps
+        frozen = step < self._warmup
+        for parameter in _actor_parameters(self.model):
+            parameter.requires_grad_(not frozen)
+        if isinstance(self.model, SAC) and self.model.log_ent_coef is not None:
+            self._hold_entropy(self.model, frozen)
+
+    def _hold_entropy(self, model: SAC, frozen: bool) -> None:
+        assert model.log_ent_coef is not None
+        assert model.ent_coef_optimizer is not None
+        if frozen and self._hold is None:
+            self._hold = model.log_ent_coef.register_hook(torch.zeros_like)
+        elif not frozen and self._hold is not None:
+            self._hold.remove()
+            self._hold = None
+            model.ent_coef_optimizer.state.clear()  # it counted the held steps
+
+    def _on_step(self) -> bool:
+        return True
+
+
+def _actor_parameters(learner: BaseAlgorithm) -> list[torch.nn.Parameter]:
+    if isinstance(learner.policy, ActorCriticPolicy):
+        policy = learner.policy
+        parameters = [*policy.mlp_extractor.policy_net.parameters(), *policy.action_net.parameters()]
+        return [*parameters, policy.log_std] if hasattr(policy, "log_std") else parameters
+    return list(learner.policy.actor.parameters())

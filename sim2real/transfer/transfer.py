@@ -1,0 +1,271 @@
+"""One transfer: a method beside its scratch and zero-shot arms, with paired seeds, and the verdict."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sim2real.deployment.bundle import load_policy, pack, provenance
+from sim2real.deployment.policy import Policy
+from sim2real.domains.targets import find_target
+from sim2real.domains.world import World
+from sim2real.errors import Sim2RealError
+from sim2real.evaluation.evaluate import check_world_fits, source_world
+from sim2real.evaluation.metrics import arm_curves
+from sim2real.evaluation.rollouts import Evaluator, Score
+from sim2real.evaluation.statistics import mean_interval
+from sim2real.files import make_folder, write_atomic, write_json
+from sim2real.progress import show_progress
+from sim2real.seeding import derive_seed
+from sim2real.studies.report import write_report
+from sim2real.training.callbacks import Progress
+from sim2real.training.folder import RunFolder
+from sim2real.training.parallel import run_jobs
+from sim2real.training.train import TrainingConfig, command_line, default_folder, make_config, run_training
+from sim2real.transfer.base import TransferMethod, find_method, with_settings
+from sim2real.transfer.scratch import Scratch
+from sim2real.transfer.verdict import judge
+from sim2real.transfer.zero_shot import ZeroShot
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferResult:
+    """A finished transfer."""
+
+    folder: Path
+    """Its folder: ``result.json``, ``curves.jsonl``, ``report.html`` and the arms' own run folders."""
+    result: dict[str, Any]
+    """The content of ``result.json``."""
+
+    @property
+    def verdict(self) -> str:
+        """``"pays"``, ``"does-not-pay"`` or ``"undecided"``."""
+        return str(self.result["verdict"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arm:
+    """One arm with one seed; a job for a worker."""
+
+    method: TransferMethod
+    config: TrainingConfig
+    source: Policy
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return self.method.name
+
+
+def transfer(
+    policy: Policy | str | Path,
+    env: str | World | None = None,
+    *,
+    target: str | Mapping[str, float] | World,
+    method: str = "finetune",
+    steps: int,
+    seeds: int | Sequence[int] = 5,
+    out: str | Path | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    domain_file: str | Path | None = None,
+    targets_file: str | Path | None = None,
+    hyperparameters: Mapping[str, Any] | None = None,
+    eval_every: int | None = None,
+    eval_episodes: int = 20,
+    workers: int | None = None,
+    resume: bool = False,
+    progress: bool = False,
+) -> TransferResult:
+    """Carry a policy into a target, learn there, and judge the transfer against scratch on the same budget.
+
+    Every arm uses the same seeds and meets the same evaluation episodes. No evaluation selects anything: an arm's
+    final policy is its last one.
+
+    Args:
+        policy: The source policy, or the path of its bundle or run folder.
+        env: The env; the policy's own if ``None``.
+        target: Name of a target, or a domain.
+        method: ``"finetune"``, ``"zero-shot"`` or ``"scratch"``.
+        steps: Target env steps of each seed of each learning arm, at least 1.
+        seeds: How many paired seeds (0, 1, …), or which.
+        out: The transfer's folder; ``runs/ENV-METHOD-TARGET`` if ``None``.
+        kwargs: Keyword arguments of the env.
+        domain_file: Domain parameters for an env that has none of its own.
+        targets_file: YAML file with more targets.
+        hyperparameters: Overrides by name, for both learning arms; settings of the method too.
+        eval_every: Target steps between evaluations; a tenth of ``steps`` if ``None``.
+        eval_episodes: Episodes of an evaluation.
+        workers: Processes; as many as cores if ``None``.
+        resume: Go on with what ``out`` holds after an interruption.
+        progress: Show progress bars on standard error.
+
+    Raises:
+        Sim2RealError: Something given is unknown or out of range, the policy does not fit the target, or the folder
+            holds another transfer.
+    """
+    source = policy if isinstance(policy, Policy) else load_policy(policy)
+    world = source_world(source, env, kwargs=kwargs, domain_file=domain_file)
+    target_world = find_target(world, target, targets_file)
+    check_world_fits(source, target_world)
+    seed_list = _check_seeds(seeds)
+    chosen, overrides = with_settings(find_method(method), hyperparameters or {})
+    base = make_config(
+        target_world,
+        algo=source.algo,
+        randomizer="none",
+        steps=steps,
+        seed=seed_list[0],
+        hyperparameters=overrides,
+        eval_every=eval_every,
+        eval_episodes=eval_episodes,
+    )
+    folder = Path(out) if out is not None else default_folder(world, f"{method}-{target_world.target}")
+    checksum = hashlib.sha256(pack(source)).hexdigest()
+    methods: dict[str, TransferMethod] = {m.name: m for m in (chosen, Scratch(), ZeroShot())}
+    arms = []
+    for arm_method in methods.values():
+        values = arm_method.hyperparameters(base.hyperparameters, source)
+        settings = {"method": arm_method.name, **asdict(arm_method)}  # type: ignore[call-overload]
+        origin = {**settings, "source": checksum} if arm_method.uses_source else settings
+        config = replace(base, hyperparameters=values, origin=origin)
+        for seed in seed_list:
+            place = folder / "arms" / arm_method.name / f"seed_{seed}"
+            arms.append(_Arm(method=arm_method, config=replace(config, seed=seed), source=source, folder=place))
+    claim = {"method": method, "settings": asdict(chosen), "seeds": seed_list, "source": checksum}  # type: ignore[call-overload]
+    is_new = RunFolder(folder).claim({**claim, "training": base.to_dict()}, resume=resume)
+    try:
+        curves = _run(arms, workers, progress)
+        result = _judge(curves, methods, chosen, base, seed_list, source)
+        write_atomic(folder / "curves.jsonl", "".join(json.dumps(point) + "\n" for point in curves))
+        write_json(folder / "result.json", result)
+        write_report(folder)
+    except BaseException:
+        if is_new and not any(folder.glob("arms/*/*/checkpoints/step_*")):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return TransferResult(folder=folder, result=result)
+
+
+def _check_seeds(seeds: int | Sequence[int]) -> list[int]:
+    listed = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not listed or len(set(listed)) != len(listed) or min(listed) < 0:
+        raise Sim2RealError(f"seeds = {seeds!r} must be at least 1, or distinct whole numbers that are not negative.")
+    return listed
+
+
+def _run(arms: Sequence[_Arm], workers: int | None, progress: bool) -> list[dict[str, Any]]:
+    """Run every arm; return its points, labelled with arm and seed."""
+    learning = [arm for arm in arms if arm.method.learns]
+    with show_progress(progress) as bars:
+        bar_of: dict[str, Progress] = {}
+        done: dict[str, dict[int, int]] = {}
+        for arm in learning:
+            if arm.name not in bar_of:
+                seeds = sum(other.name == arm.name for other in learning)
+                bar_of[arm.name] = bars.add(arm.name, seeds * arm.config.steps)
+                done[arm.name] = {}
+
+        def listener(arm: _Arm) -> Progress:
+            def listen(steps: int) -> None:
+                done[arm.name][arm.config.seed] = steps
+                bar_of[arm.name](sum(done[arm.name].values()))
+
+            return listen if arm.method.learns else lambda steps: None
+
+        curves = run_jobs(_run_arm, arms, [listener(arm) for arm in arms], workers)
+    return [
+        {"arm": arm.name, "seed": arm.config.seed, **point}
+        for arm, curve in zip(arms, curves, strict=True)
+        for point in curve
+    ]
+
+
+def _run_arm(arm: _Arm, listener: Progress) -> list[dict[str, Any]]:
+    if arm.method.learns:
+        run = run_training(
+            arm.config,
+            arm.folder,
+            resume=True,
+            prepare=lambda learner: arm.method.prepare(learner, arm.source, arm.config.steps),
+            listener=listener,
+        )
+        return run.curve
+    files = RunFolder(arm.folder)
+    files.claim(arm.config.to_dict(), resume=True)
+    if not files.read_curve():
+        with Evaluator(
+            arm.config.world,
+            seed=derive_seed(arm.config.seed, "evaluations of a training"),
+            episodes=arm.config.eval_episodes,
+        ) as evaluator:
+            score = Score.of(evaluator.run(arm.source.predict))
+        files.append_curve({"step": 0, **vars(score)})
+    return files.read_curve()
+
+
+def _judge(
+    points: Sequence[Mapping[str, Any]],
+    methods: Mapping[str, TransferMethod],
+    chosen: TransferMethod,
+    base: TrainingConfig,
+    seeds: Sequence[int],
+    source: Policy,
+) -> dict[str, Any]:
+    """Return the content of ``result.json``."""
+    scratch = arm_curves(points, Scratch.name)
+    assert scratch is not None
+    judged = [p for p in points if p["arm"] == chosen.name]
+    if not chosen.learns:  # what does not learn stays where it is
+        judged = [{**point, "step": int(step)} for point in judged for step in scratch.steps]
+    curves = arm_curves(judged, chosen.name)
+    assert curves is not None
+    judgement = judge(
+        curves,
+        scratch,
+        arm_curves(judged, chosen.name, "success_rate"),
+        arm_curves(points, Scratch.name, "success_rate"),
+    )
+    source_steps = int(source.metadata.provenance.get("steps", 0))
+    arms = {}
+    for name, method in methods.items():
+        last = [max((p for p in points if (p["arm"], p["seed"]) == (name, seed)), key=_step) for seed in seeds]
+        successes = [point["success_rate"] for point in last]
+        arms[name] = {
+            "final_return": _final([point["return_mean"] for point in last]),
+            "final_success": None if None in successes else _final(successes),
+            "source_steps": source_steps if method.uses_source else 0,
+            "target_steps": base.steps if method.learns else 0,
+        }
+    return {
+        **judgement.to_dict(),
+        "measure": "return",
+        "method": chosen.name,
+        "env": base.world.env,
+        "target": base.world.target,
+        "domain": dict(base.world.domain or {}),
+        "domain_space": (source.metadata.domains or {}).get("space", {}),
+        "algo": base.algo,
+        "seeds": list(seeds),
+        "steps": base.steps,
+        "source_steps": source_steps,
+        "episodes": base.eval_episodes,
+        "arms": arms,
+        "provenance": {
+            **provenance(seed=seeds[0], steps=base.steps, command=command_line()),
+            "source_policy": dict(source.metadata.provenance),
+        },
+    }
+
+
+def _step(point: Mapping[str, Any]) -> int:
+    return int(point["step"])
+
+
+def _final(values: Sequence[float]) -> dict[str, Any]:
+    estimate = mean_interval(values).to_dict()
+    return {"mean": estimate["value"], "ci95": estimate["ci95"]}

@@ -1,0 +1,269 @@
+"""The report stands alone, says the verdict first, and refuses damaged results by file and place."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from sim2real.errors import Sim2RealError
+from sim2real.evaluation.metrics import Curves
+from sim2real.evaluation.statistics import mean_interval
+from sim2real.studies.plots import curves_figure, to_svg
+from sim2real.studies.report import write_report
+from sim2real.studies.results import METRICS, read_result
+from sim2real.studies.summary import interval, metric_number, number, summary_table
+from sim2real.transfer.verdict import judge
+
+STEPS = np.array([0, 500, 1000])
+
+
+def make_folder(folder, *, seeds=5, success=True, **changes):
+    """Leave in ``folder`` what a transfer that pays would."""
+    offsets = np.linspace(-1, 1, seeds)[:, None] if seeds > 1 else np.zeros((1, 1))
+    arms = {
+        "finetune": Curves(STEPS, np.array([-6.0, -3, -2]) + offsets),
+        "scratch": Curves(STEPS, np.array([-20.0, -15, -10]) + 0.5 * offsets),
+        "zero-shot": Curves(STEPS[:1], np.array([-6.0]) + offsets),
+    }
+    rates = {arm: Curves(curves.steps, 1 + np.round(curves.values) / 25) for arm, curves in arms.items()}
+    pair = (rates["finetune"], rates["scratch"]) if success else ()
+
+    def entry(values):
+        estimate = mean_interval(values)
+        return {"mean": estimate.value, "ci95": estimate.to_dict()["ci95"]}
+
+    result = {
+        **judge(arms["finetune"], arms["scratch"], *pair).to_dict(),
+        "measure": "return",
+        "method": "finetune",
+        "env": "my_pkg:Cart-v0",
+        "target": "worn",
+        "domain": {"payload": 0.5, "friction": 0.1},
+        "nominal": {"payload": 0.0, "friction": 0.1},
+        "algo": "sac",
+        "seeds": list(range(seeds)),
+        "steps": 1000,
+        "source_steps": 9000,
+        "episodes": 10,
+        "arms": {
+            arm: {
+                "final_return": entry(curves.final),
+                "final_success": entry(rates[arm].final) if success else None,
+                "source_steps": 0 if arm == "scratch" else 9000,
+                "target_steps": 0 if arm == "zero-shot" else 1000,
+            }
+            for arm, curves in arms.items()
+        },
+        "provenance": {
+            "versions": {"sim2real": "0.1.0"},
+            "command": "sim2real transfer policy.zip --target 'worn & <old>'",
+            "created": "2026-01-02T03:04:05+00:00",
+            "source_policy": {"algo": "sac"},
+        },
+        **changes,
+    }
+    points = [
+        {
+            "arm": arm,
+            "seed": seed,
+            "step": int(step),
+            "return_mean": float(curves.values[seed, i]),
+            "success_rate": float(rates[arm].values[seed, i]) if success else None,
+        }
+        for arm, curves in arms.items()
+        for seed in range(seeds)
+        for i, step in enumerate(curves.steps)
+    ]
+    (folder / "result.json").write_text(json.dumps(result, indent=2))
+    (folder / "curves.jsonl").write_text("".join(json.dumps(point) + "\n" for point in points))
+    return folder
+
+
+class Page(HTMLParser):
+    """Collects what a reader and a browser meet in the page, and checks that tags close in order."""
+
+    VOID = frozenset({"meta", "link", "img", "source"})
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.tags, self.words = [], [], []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).replace("\N{NO-BREAK SPACE}", " ").split())
+
+
+def test_report_says_the_verdict_then_the_evidence(tmp_path):
+    path = write_report(make_folder(tmp_path))
+    assert path == tmp_path / "report.html"
+    assert (tmp_path / "transfer.png").read_bytes().startswith(b"\x89PNG")
+    page = Page(path.read_text(encoding="utf-8"))
+    headings = [tag for tag, _ in page.tags if tag in ("h1", "h2")]
+    assert headings == ["h1", *["h2"] * 5]
+    order = ["Transfer pays", "Over 1,000 target steps", "zero-shot", "Jumpstart", "payload", "worn & <old>"]
+    assert [page.text.index(words) for words in order] == sorted(page.text.index(words) for words in order)
+    assert re.search(r"finetune source policy, trained further in the target 92 % .*? −2 .*? 9,000 1,000", page.text)
+
+
+def test_report_needs_nothing_else(tmp_path):
+    html = write_report(make_folder(tmp_path)).read_text(encoding="utf-8")
+    for tag, attributes in Page(html).tags:
+        assert tag not in ("script", "iframe")
+        for name in ("src", "href", "srcset", "poster"):
+            assert attributes.get(name, "data:").startswith("data:")
+    assert "url(" not in html
+    assert "@import" not in html
+
+
+def test_figures_have_words_and_versions_for_each_screen(tmp_path):
+    page = Page(write_report(make_folder(tmp_path)).read_text(encoding="utf-8"))
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    sources = [attributes["media"] for tag, attributes in page.tags if tag == "source"]
+    assert len(images) == 2
+    assert all(image["alt"] for image in images)
+    assert "finetune from −6 to −2" in images[0]["alt"]
+    assert len(sources) == 6
+    assert sum("dark" in media for media in sources) == 4
+    for image in images:
+        svg = base64.b64decode(image["src"].split(",", 1)[1])
+        assert svg.startswith(b"<svg")
+
+
+def test_tables_that_scroll_can_be_reached_by_keyboard(tmp_path):
+    page = Page(write_report(make_folder(tmp_path)).read_text(encoding="utf-8"))
+    boxes = [attributes for tag, attributes in page.tags if attributes.get("class") == "scroll"]
+    assert len(boxes) == 3
+    assert all(box["tabindex"] == "0" and box["role"] == "region" and box["aria-label"] for box in boxes)
+
+
+def test_the_same_folder_gives_the_same_report(tmp_path):
+    folder = make_folder(tmp_path)
+    assert write_report(folder).read_bytes() == write_report(folder).read_bytes()
+
+
+def test_video_is_embedded_where_there_is_one(tmp_path):
+    folder = make_folder(tmp_path)
+    assert "<video" not in write_report(folder).read_text(encoding="utf-8")
+    (folder / "demo.mp4").write_bytes(b"film")
+    (folder / "demo.png").write_bytes(b"still")
+    page = Page(write_report(folder).read_text(encoding="utf-8"))
+    video = next(attributes for tag, attributes in page.tags if tag == "video")
+    assert "controls" in video
+    assert video["src"] == f"data:video/mp4;base64,{base64.b64encode(b'film').decode()}"
+    assert video["poster"] == f"data:image/png;base64,{base64.b64encode(b'still').decode()}"
+
+
+def test_one_seed_without_success_still_reports(tmp_path):
+    page = Page(write_report(make_folder(tmp_path, seeds=1, success=False)).read_text(encoding="utf-8"))
+    assert "Undecided" in page.text
+    assert "Success" not in page.text
+
+
+def test_harm_done_by_training_further_is_said(tmp_path):
+    folder = make_folder(tmp_path)
+    result = read_result(folder)
+    result["arms"]["zero-shot"]["final_return"] = {"mean": 0.0, "ci95": [-0.5, 0.5]}
+    (folder / "result.json").write_text(json.dumps(result))
+    assert "training it further did harm" in write_report(folder).read_text(encoding="utf-8")
+
+
+def test_names_are_escaped(tmp_path):
+    html = write_report(make_folder(tmp_path, env="<script>x</script>", target="$verdict")).read_text(encoding="utf-8")
+    assert "<script" not in html
+    assert "→ $verdict" in html
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text[: len(text) // 2], r"result\.json, line \d+: not valid JSON"),
+        (lambda text: "[]", r"result\.json: expected a mapping, got \[\]"),
+        (lambda text: text.replace('"jumpstart"', '"jump"'), r"result\.json: 'jumpstart' is missing"),
+        (lambda text: text.replace('"steps": 1000', '"steps": "many"'), r"result\.json: steps = 'many' has the wrong"),
+        (lambda text: re.sub(r'"verdict": "\S+",', '"verdict": "maybe",', text, count=1), r"verdict = 'maybe' is not"),
+        (lambda text: text.replace('"final_return"', '"final"'), r"arm 'finetune': 'final_return' is missing"),
+        (lambda text: re.sub(r'"ci95": \[[^]]*\]', '"ci95": [1]', text, count=1), r"ci95 = \[1\] is not a pair"),
+    ],
+)
+def test_a_damaged_result_is_refused(tmp_path, damage, message):
+    path = make_folder(tmp_path) / "result.json"
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(Sim2RealError, match=message):
+        write_report(tmp_path)
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda lines: [], r"curves\.jsonl is empty"),
+        (lambda lines: [*lines[:-1], lines[-1][:20]], r"curves\.jsonl, line 35: not valid JSON"),
+        (lambda lines: [lines[0].replace("seed", "sead"), *lines[1:]], r"curves\.jsonl, line 1: 'seed' is missing"),
+        (lambda lines: lines[:-5], r"no curve points for the arm 'zero-shot'"),
+        (lambda lines: lines[1:], r"seed 1 of the arm 'finetune' was evaluated 3 times"),
+    ],
+)
+def test_damaged_curves_are_refused(tmp_path, damage, message):
+    path = make_folder(tmp_path) / "curves.jsonl"
+    path.write_text("\n".join(damage(path.read_text().splitlines())))
+    with pytest.raises(Sim2RealError, match=message):
+        write_report(tmp_path)
+
+
+def test_a_folder_without_a_result_is_refused(tmp_path):
+    with pytest.raises(Sim2RealError, match=r"result\.json does not exist; give the folder of a finished transfer"):
+        write_report(tmp_path)
+
+
+def test_summary_table_fits_a_terminal(tmp_path):
+    console = Console(file=io.StringIO(), width=80)
+    console.print(summary_table(read_result(make_folder(tmp_path))))
+    text = console.file.getvalue()
+    assert "…" not in text
+    for words in ("my_pkg:Cart-v0 → worn, 5 seeds", "zero-shot", "Jumpstart", "+14", "pays", "Transfer pays. Over"):
+        assert words in text
+
+
+def test_numbers_read_well():
+    assert number(-0.01234) == "−0.0123"
+    assert number(-12345.6) == "−12,346"
+    assert number(None) == "–"
+    assert interval([-1, 2]) == "−1 to 2"
+    assert metric_number("jumpstart", 3.0) == "+3"
+    assert metric_number("success_gain", 0.25) == "+25"
+    assert metric_number("time_to_threshold_ratio", 0.25) == "0.25"
+
+
+def test_figures_leave_no_global_state():
+    arm = Curves(STEPS, np.arange(15.0).reshape(5, 3))
+    first, second = (to_svg(curves_figure({"scratch": arm}, {}, 2.0)) for _ in range(2))
+    assert first == second
+    import matplotlib.pyplot as plt
+
+    assert plt.get_fignums() == []
+
+
+def test_metrics_are_the_verdicts_own():
+    arm = Curves(STEPS, np.arange(15.0).reshape(5, 3))
+    assert set(METRICS) == set(judge(arm, arm).metrics)

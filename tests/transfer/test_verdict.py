@@ -1,0 +1,126 @@
+"""The verdict: what is said about clear, absent, conflicting and unknowable gains."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sim2real.evaluation.metrics import Curves
+from sim2real.evaluation.statistics import Estimate
+from sim2real.transfer.verdict import judge, judge_gain
+
+STEPS = np.linspace(0, 3000, 13).astype(int)
+KEYS = {"jumpstart", "asymptotic_gain", "time_to_threshold_ratio", "transfer_ratio", "total_reward_gain"}
+
+
+def arm(start=-10.0, end=-2.0, tau=800.0, spread=0.2, seeds=5, seed=0):
+    """Return curves that approach ``end`` exponentially, with seeds and evaluations that differ by about ``spread``."""
+    rng = np.random.default_rng(seed)
+    ends = end + rng.normal(0, spread, (seeds, 1))
+    return Curves(STEPS, ends + (start - ends) * np.exp(-STEPS / tau) + rng.normal(0, spread, (seeds, STEPS.size)))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "margin", "verdict"),
+    [
+        (0.2, 0.9, 0.1, "pays"),
+        (0.01, 0.9, 0.1, "pays"),
+        (0.01, 0.09, 0.1, "does-not-pay"),  # surely there, surely too small
+        (-0.5, 0.09, 0.1, "does-not-pay"),
+        (-0.5, 0.5, 0.1, "undecided"),
+        (0.0, 0.0, 0.0, "does-not-pay"),
+        (-0.5, 0.0, 0.0, "does-not-pay"),
+        (-0.5, 0.1, 0.0, "undecided"),
+        (None, None, 0.1, "undecided"),
+    ],
+)
+def test_a_gain_is_judged_by_its_interval(low, high, margin, verdict):
+    assert judge_gain(Estimate(0.0, low, high), margin) == verdict
+
+
+def test_a_clear_gain_pays():
+    judgement = judge(arm(start=-4, seed=1), arm())
+    assert judgement.verdict == "pays"
+    assert judgement.reason.startswith("Transfer pays: over 3,000 target steps transfer's mean return is ")
+    assert "of scratch's steps" in judgement.reason
+    assert {name: judgement.metrics[name].verdict for name in KEYS - {"asymptotic_gain"}} == dict.fromkeys(
+        KEYS - {"asymptotic_gain"}, "pays"
+    )
+
+
+def test_a_transfer_that_starts_above_the_threshold_is_said_to():
+    assert judge(arm(start=-2, seed=1), arm()).reason.endswith("and it is above the threshold from the start.")
+
+
+def test_identical_arms_do_not_pay():
+    assert judge(arm(), arm()).verdict == "does-not-pay"
+    nobody_learns = Curves(STEPS, np.full((5, STEPS.size), -10.0))
+    assert judge(nobody_learns, nobody_learns).verdict == "does-not-pay"
+
+
+def test_no_effect_is_called_out_when_seeds_agree_and_left_open_when_they_do_not():
+    assert judge(arm(spread=0.02, seed=1), arm(spread=0.02)).verdict == "does-not-pay"
+    wide = judge(arm(spread=2, seed=1), arm(spread=2))
+    assert wide.verdict == "undecided"
+    assert wide.reason.endswith("more seeds would narrow the interval.")
+
+
+def test_no_effect_is_seldom_called_a_gain():
+    called = [judge(arm(spread=1, seed=seed), arm(spread=1, seed=1000 + seed)).verdict for seed in range(100)]
+    assert called.count("pays") <= 8
+
+
+def test_one_seed_is_undecided_however_large_the_gain():
+    judgement = judge(arm(start=-3, seeds=1), arm(seeds=1))
+    assert judgement.verdict == "undecided"
+    assert judgement.reason.endswith("a single seed gives no interval; run at least 5 seeds to decide.")
+    assert {judged.verdict for judged in judgement.metrics.values()} == {"undecided"}
+
+
+def test_a_loss_does_not_pay():
+    judgement = judge(arm(start=-20, end=-9, seed=1), arm())
+    assert judgement.verdict == "does-not-pay"
+    assert judgement.crossover_step == 0
+
+
+def test_a_head_start_that_ends_clearly_worse_does_not_pay():
+    transfer = arm(start=-3.2, end=-3.2, seed=1)
+    judgement = judge(transfer, arm())
+    assert judgement.metrics["total_reward_gain"].verdict == "pays"
+    assert judgement.verdict == "does-not-pay"
+    assert f"overtaken at step {judgement.crossover_step:,}" in judgement.reason
+
+
+def test_a_slow_start_that_ends_better_is_undecided():
+    transfer = arm(start=-18, end=0, tau=1000, seed=1)
+    judgement = judge(transfer, arm(tau=400))
+    assert judgement.metrics["total_reward_gain"].verdict == "does-not-pay"
+    assert judgement.metrics["asymptotic_gain"].verdict == "pays"
+    assert judgement.verdict == "undecided"
+
+
+def test_transfer_pays_where_scratch_cannot_learn():
+    judgement = judge(arm(start=-4, seed=1), arm(end=-10))
+    assert judgement.verdict == "pays"
+    assert judgement.threshold is None
+    assert judgement.metrics["time_to_threshold_ratio"].to_dict() == {
+        "value": None,
+        "ci95": None,
+        "verdict": "undecided",
+    }
+
+
+def test_where_nobody_learns_more_budget_is_asked_for():
+    judgement = judge(arm(end=-10, seed=5), arm(end=-10))
+    assert judgement.verdict == "undecided"
+    assert "scratch did not clearly learn within this budget" in judgement.reason
+
+
+def test_to_dict_holds_the_keys_of_result_json():
+    success = Curves(STEPS, np.tile(np.linspace(0, 0.5, 13), (5, 1)))
+    entries = judge(arm(start=-4, seed=1), arm(), Curves(STEPS, success.values * 2), success).to_dict()
+    assert set(entries) == KEYS | {"verdict", "verdict_reason", "success_gain", "crossover_step", "threshold"}
+    assert set(entries["jumpstart"]) == {"value", "ci95", "verdict"}
+    assert entries["success_gain"]["value"] == pytest.approx(np.mean(success.values[0, -3:]))
+    assert entries["success_gain"]["verdict"] == "pays"
+    assert judge(arm(), arm()).to_dict()["success_gain"] == {"value": None, "ci95": None, "verdict": "undecided"}
