@@ -3,7 +3,7 @@
 #   make PYTHON=python3.11        another Python; PyBullet has wheels for 3.11, on later ones pip compiles it
 #   make TORCH_INDEX=https://download.pytorch.org/whl/cpu   torch without CUDA, a download of 200 MB instead of 3 GB
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell for python in python3.11 python3; do $$python -c "" 2>/dev/null && echo $$python && break; done)
 VENV ?= .venv
 TORCH_INDEX ?=
 
@@ -35,7 +35,7 @@ demo: $(INSTALLED)  ## Pretrain an arm, carry it into a shifted target, judge wh
 	@$(BIN)/python scripts/demo.py
 
 test: $(INSTALLED)  ## Run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
 
 check: lint types test  ## What CI runs: format, lint, types, tests
 

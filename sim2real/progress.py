@@ -23,13 +23,17 @@ class Bars:
             To be called with the number of steps done so far.
         """
         if self._display is None:
-            return lambda done: None
+            return _ignore
         from rich.progress import Progress
 
         assert isinstance(self._display, Progress)
         display = self._display
         task = display.add_task(title, total=total)
         return lambda done: display.update(task, completed=done)
+
+
+def _ignore(_done: int) -> None:
+    """Take a number of steps and show nothing."""
 
 
 @contextmanager
@@ -39,7 +43,14 @@ def show_progress(show: bool) -> Iterator[Bars]:
         yield Bars(None)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description}"),

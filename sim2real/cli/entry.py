@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import shlex
 import sys
 from collections.abc import Sequence
@@ -94,9 +95,9 @@ def _how_to_resume(args: Sequence[str]) -> str:
 
 def _stdout_is_closed() -> bool:
     """Tell whether nobody reads standard output any more (``| head``); if so, keep Python from complaining at exit."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
+    pipe = select.poll()
+    pipe.register(sys.stdout.fileno(), 0)
+    closed = any(events & select.POLLERR for _, events in pipe.poll(0))
+    if closed:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
+    return closed

@@ -59,6 +59,7 @@ def train(
     hyperparameters = options.key_values(set_, "--set")
     n_envs_or_auto = options.count_or_auto(n_envs, "--n-envs")
     spec = options.randomizer_spec(randomizer)
+    target = _first_target(env, kwargs, domain)  # a mistake in env, domain or targets shows before torch is imported
     from sim2real.training.train import train as run_training
 
     run = run_training(
@@ -81,7 +82,6 @@ def train(
     last = run.curve[-1]
     output.say(f"{algo} on {env}, {last['step']:,} steps: {_score(last)} over {last['episodes']} episodes")
     output.made(run.folder)
-    target = _first_target(env, kwargs, domain)
     folder = str(run.folder)
     output.next(
         ["sim2real", "evaluate", folder, "--target", target],
@@ -161,7 +161,7 @@ def transfer(
     output.show(summary_table(done.result))
     output.made(done.folder / "report.html", done.folder / "result.json", done.folder / "curves.jsonl")
     output.json(done.result)
-    output.next(["sim2real", "report", str(done.folder)], ["tensorboard", "--logdir", str(done.folder)])
+    output.next(_open(done.folder / "report.html"), ["tensorboard", "--logdir", str(done.folder)])
 
 
 def evaluate(
@@ -221,8 +221,9 @@ def report(
     output = Output(quiet=quiet)
     from sim2real.studies.report import write_report
 
-    output.made(write_report(folder))
-    output.say("open it in a browser")
+    written = write_report(folder)
+    output.made(written)
+    output.next(_open(written))
 
 
 def import_from_here() -> None:
@@ -230,6 +231,10 @@ def import_from_here() -> None:
     from sim2real.domains.world import make_importable
 
     make_importable(Path.cwd())
+
+
+def _open(page: Path) -> list[str]:
+    return ["python", "-m", "webbrowser", str(page)]
 
 
 def _score(point: dict[str, Any]) -> str:

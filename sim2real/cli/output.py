@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 STDOUT = Path("-")
 """The ``--json`` file that means standard output."""
+FILE_WIDTH = 120
+"""Columns of a table that goes into a file or a pipe."""
 
 
 class Output:
@@ -69,7 +71,10 @@ class Output:
         if not self._quiet:
             from rich.console import Console
 
-            Console(stderr=self._json_file == STDOUT).print(content)
+            console = Console(stderr=self._json_file == STDOUT)
+            if not console.is_terminal:
+                console.width = FILE_WIDTH
+            console.print(content)
 
     def json(self, content: Mapping[str, Any] | Sequence[Any]) -> None:
         """Write the result as strict JSON where the user asked for it.

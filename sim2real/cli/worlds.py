@@ -96,7 +96,10 @@ def _table(found: Sequence[Mapping[str, Any]]) -> Table:
 
     from sim2real.domains.targets import NOMINAL
 
-    table = Table("world", "what", "observation", "action", "parameters", "targets", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("world", no_wrap=True)
+    for title in ("what", "observation", "action", "parameters", "targets"):
+        table.add_column(title)
     for world in found:
         targets = [name for name in world["targets"] if name != NOMINAL]
         numbers = (world["observation"], world["action"], str(len(world["parameters"])))

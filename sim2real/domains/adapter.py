@@ -19,7 +19,7 @@ from sim2real.files import read_yaml
 
 _TOKEN = re.compile(r"([A-Za-z_]\w*)|\[(\d+)\]")
 _RESERVED = ("after_set", "signals", "targets")
-SIGNALS = ("action_delay", "observation_noise")
+SIGNALS = {"action_delay": ("high", "train"), "observation_noise": ("high", "train", "std")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +43,8 @@ class DomainFile:
     """``action_delay`` or ``observation_noise`` -> keyword arguments of its wrapper."""
     targets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Named targets."""
-    folder: str | None = None
-    """Folder of the file, from which ``after_set`` can be imported."""
+    folder: str | None = field(default=None, compare=False)
+    """Folder of the file, from which ``after_set`` can be imported; a fact of this machine, so not written down."""
 
     @classmethod
     def read(cls, path: str | Path) -> DomainFile:
@@ -64,12 +64,12 @@ class DomainFile:
                 )
         signals = check_keys(content.get("signals") or {}, SIGNALS, f"{where}: signals")
         for name, fields in signals.items():
-            check_keys(fields or {}, ("high", "train", "std"), f"{where}: signals: {name}")
+            check_keys(fields or {}, SIGNALS[name], f"{where}: signals: {name}")
         file = cls(
             parameters=parameters,
             after_set=content.get("after_set"),
             signals={name: dict(fields or {}) for name, fields in signals.items()},
-            targets=check_keys(content.get("targets") or {}, content.get("targets") or {}, f"{where}: targets"),
+            targets=_named(content.get("targets") or {}, f"{where}: targets"),
             folder=str(Path(path).resolve().parent),
         )
         try:
@@ -90,8 +90,8 @@ class DomainFile:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-plain description."""
-        return asdict(self)
+        """Return a JSON-plain description, the same on every machine."""
+        return {name: value for name, value in asdict(self).items() if name != "folder"}
 
 
 class AdaptDomain(DomainWrapper):
@@ -125,6 +125,12 @@ class AdaptDomain(DomainWrapper):
         self._after_set = _import_hook(after_set, folder) if isinstance(after_set, str) else after_set
         self._places = {name: _Place(env, name, fields["path"]) for name, fields in parameters.items()}
         self._original = {name: place.get() for name, place in self._places.items()}
+        for name, parameter in self._own_space.items():
+            if parameter.operator == "*" and self._original[name] == 0.0:
+                raise Sim2RealError(
+                    f"parameter {name!r}: path {parameters[name]['path']!r} is 0, which operator '*' cannot scale; "
+                    "use '=' or '+'."
+                )
 
     def _apply(self, own_domain: Domain) -> None:
         for name, value in own_domain.items():
@@ -162,7 +168,7 @@ class _Place:
             raise Sim2RealError(f"{self._where} is empty; write attribute names and [index], like unwrapped.x[0].")
         self._env = env
         value = self._value()
-        if isinstance(value, bool) or not hasattr(value, "__float__") or getattr(value, "ndim", 0):
+        if isinstance(value, bool) or not hasattr(value, "__float__") or getattr(value, "ndim", False):
             raise Sim2RealError(f"{self._where} is {value!r}, not a number; point it at a number.")
 
     def _holder(self) -> Any:
@@ -171,9 +177,11 @@ class _Place:
             holder = self._step(holder, token)
         return holder
 
-    def _step(self, holder: Any, token: str | int) -> Any:
+    def _step(self, holder: Any, token: Any) -> Any:
         try:
-            return holder[token] if isinstance(token, int) else getattr(holder, token)
+            if isinstance(token, int):
+                return holder[token]
+            return getattr(holder, token)
         except (AttributeError, IndexError, TypeError, KeyError):
             numbers = (n for n in dir(holder) if not n.startswith("_") and n not in dir(object))
             raise Sim2RealError(
@@ -197,15 +205,20 @@ class _Place:
             raise Sim2RealError(f"{self._where} cannot be set: {error}.") from None
 
 
-def _import_hook(name: str, folder: str | None) -> Callable[[Env], None]:
-    module_name, _, function_name = name.partition(":")
+def _named(content: object, where: str) -> Mapping[str, Any]:
+    names = [name for name in content if isinstance(name, str)] if isinstance(content, Mapping) else []
+    return check_keys(content, names, where)
+
+
+def _import_hook(name: object, folder: str | None) -> Callable[[Env], None]:
+    module_name, _, function_name = name.partition(":") if isinstance(name, str) else ("", "", "")
     if not module_name or not function_name:
         raise Sim2RealError(f"after_set = {name!r} must be 'module:function'.")
     if folder is not None and folder not in sys.path:
         sys.path.append(folder)
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
+    except Exception as error:  # a module of the user may raise anything
         raise Sim2RealError(f"after_set = {name!r}: cannot import {module_name!r} ({error}).") from None
     hook = getattr(module, function_name, None)
     if not callable(hook):

@@ -223,7 +223,9 @@ def render(report: EnvReport) -> Group:
             checks.add_row(check.name, _MARKS[check.status], escape(check.detail))
     parts: list[Any] = [Text(report.env, style="bold"), spaces, checks]
     if report.parameters:
-        table = Table("parameter", "nominal", "bounds", "training", "unit", "read back", "effect", box=SIMPLE_HEAD)
+        table = Table(
+            "parameter", "nominal", "bounds", "training", "unit", "read back", "effect from step", box=SIMPLE_HEAD
+        )
         for row in report.parameters:
             p = row.parameter
             table.add_row(

@@ -18,6 +18,7 @@ from gymnasium.utils import RecordConstructorArgs
 
 from sim2real.domains.channels import Channel
 from sim2real.domains.space import Domain, DomainSpace
+from sim2real.errors import unknown_name
 
 Env = gym.Env[Any, Any]
 
@@ -34,9 +35,15 @@ def domain_space(env: Env) -> DomainSpace:
 
 
 def set_domain(env: Env, domain: Mapping[str, float]) -> None:
-    """Set the domain of all following episodes; missing parameters take their nominal values."""
-    if domain or len(domain_space(env)):
+    """Set the domain of all following episodes; missing parameters take their nominal values.
+
+    Raises:
+        Sim2RealError: A name is unknown, or a value is out of bounds.
+    """
+    if len(domain_space(env)):
         env.get_wrapper_attr("set_domain")(domain)
+    elif domain:
+        raise unknown_name("domain parameter", next(iter(domain)), ())
 
 
 def get_domain(env: Env) -> Domain:
@@ -102,8 +109,9 @@ class DomainWrapper(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
     def set_domain(self, domain: Mapping[str, float]) -> None:
         """Set the domain of all following episodes; missing parameters take their nominal values."""
-        inner, self._own_domain = self._split(domain)
+        inner, own = self._split(domain)
         set_domain(self.env, inner)
+        self._own_domain = own
 
     def get_domain(self) -> Domain:
         """Read the domain back from the wrapped env and from this wrapper."""
@@ -122,7 +130,7 @@ class DomainWrapper(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._apply(own)
         observation, info = self.env.reset(seed=seed, options=options)
         self._episode_domain = {**info.get("domain", {}), **own}
-        info["domain"] = self._episode_domain
+        info["domain"] = dict(self._episode_domain)
         return self._begin_episode(observation), info
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
@@ -131,7 +139,7 @@ class DomainWrapper(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
     def _step_env(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
-        info["domain"] = self._episode_domain
+        info["domain"] = dict(self._episode_domain)
         return observation, reward, terminated, truncated, info
 
     def _split(self, domain: Mapping[str, float]) -> tuple[Domain, Domain]:

@@ -154,7 +154,7 @@ def effect(subject: Subject) -> Outcome:
                     open_names.remove(name)
                     continue
                 if moved:
-                    subject.effect[name] = ("ok", f"{moved}, {how}")
+                    subject.effect[name] = ("ok", moved if how == "random actions" else f"{moved}; {how}")
                     open_names.remove(name)
     for name in open_names:
         subject.effect[name] = ("error", "none")
@@ -177,7 +177,7 @@ def _moved(subject: Subject, env: Env, name: str, actions: list[Any], base: Doma
         index = first_difference(nominal, play(env, {**base, name: value}, actions, subject.seed))
         if index is not None:
             moved[end] = index
-    return " and ".join(f"{end} from step {index}" for end, index in moved.items()) or None
+    return ", ".join(f"{end} {index}" for end, index in moved.items()) or None
 
 
 def _mismatch(expected: Mapping[str, float], found: Any) -> str | None:

@@ -6,13 +6,14 @@ from typing import Any, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.utils import RecordConstructorArgs
 
 from sim2real.domains.channels import element_name
 from sim2real.domains.contract import Env, action_channels, observation_channels
 from sim2real.errors import Sim2RealError
 
 
-class GuardFinite(gym.Wrapper[Any, Any, Any, Any]):
+class GuardFinite(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """Raise as soon as an observation, a reward or an action is NaN or infinite.
 
     Args:
@@ -24,7 +25,8 @@ class GuardFinite(gym.Wrapper[Any, Any, Any, Any]):
     """
 
     def __init__(self, env: Env) -> None:
-        super().__init__(env)
+        RecordConstructorArgs.__init__(self)
+        gym.Wrapper.__init__(self, env)
         self._episode = 0
         self._step = 0
         self._domain: dict[str, float] = {}
@@ -53,6 +55,10 @@ class GuardFinite(gym.Wrapper[Any, Any, Any, Any]):
         if isinstance(value, dict):
             for key, part in value.items():
                 self._check(what if key == "observation" else f"{what} {key!r}", part)
+            return
+        if isinstance(value, tuple):
+            for index, part in enumerate(value):
+                self._check(f"{what} {index}", part)
             return
         finite = np.isfinite(value)
         if finite.all():

@@ -52,12 +52,18 @@ class Uniform:
     def __init__(self, space: DomainSpace, ranges: Mapping[str, Sequence[float]] | None = None) -> None:
         self.space = space
         self.ranges = {name: parameter.train_range for name, parameter in space.items()}
+        if not isinstance(ranges or {}, Mapping):
+            raise Sim2RealError(f"ranges: expected a mapping of names to [low, high], got {ranges!r}.")
         for name, given in (ranges or {}).items():
             if name not in space:
                 raise unknown_name("domain parameter", name, space)
-            if len(given) != 2 or not given[0] <= given[1]:
-                raise Sim2RealError(f"range of {name} = {list(given)} must be [low, high] with low <= high.")
-            self.ranges[name] = (space.complete({name: given[0]})[name], space.complete({name: given[1]})[name])
+            wrong = Sim2RealError(f"range of {name} = {given!r} must be [low, high] with low <= high.")
+            if not isinstance(given, (list, tuple)) or len(given) != 2:
+                raise wrong
+            low, high = (space.complete({name: value})[name] for value in given)
+            if low > high:
+                raise wrong
+            self.ranges[name] = (low, high)
 
     def sample(self, rng: np.random.Generator) -> Domain:
         """Draw every parameter from its range."""

@@ -87,20 +87,28 @@ class ObservationNoise(DomainWrapper):
     ) -> None:
         RecordConstructorArgs.__init__(self, std=std, high=high, train=train)
         space = env.observation_space
-        self._key = "observation" if isinstance(space, gym.spaces.Dict) and "observation" in space.keys() else None
+        self._key = "observation" if isinstance(space, gym.spaces.Dict) and "observation" in space.spaces else None
         box = space["observation"] if isinstance(space, gym.spaces.Dict) and self._key else space
         if not isinstance(box, gym.spaces.Box):
             raise Sim2RealError(
                 f"observation_noise needs a Box observation space, the env has {space}; leave the signal out."
             )
+        if isinstance(std, bool) or not isinstance(std, (int, float)) or not 0.0 < std < np.inf:
+            raise Sim2RealError(f"std = {std!r} must be a positive number.")
         parameter = Parameter(nominal=0.0, low=0.0, high=high, unit="1", train=train)
         super().__init__(env, DomainSpace({"observation_noise": parameter}))
         channels = observation_channels(env)
-        self._std = (
-            np.full(box.shape, std)
-            if channels is None
-            else np.repeat([c.noise for c in channels], [c.width for c in channels])
-        )
+        if channels is None:
+            self._std = np.full(box.shape, std)
+        else:
+            per_number = np.repeat([c.noise for c in channels], [c.width for c in channels])
+            size = int(np.prod(box.shape))
+            if per_number.size != size:
+                raise Sim2RealError(
+                    f"observation_channels are {per_number.size} wide and the observation {size}; "
+                    "name every number once."
+                )
+            self._std = per_number.reshape(box.shape)
         self._box = box
         self._factor = 0.0
 

@@ -134,6 +134,8 @@ class DomainSpace(Mapping[str, Parameter]):
             Sim2RealError: A name is unknown, or a value is not a finite number inside its bounds.
         """
         full = self.nominal()
+        if not isinstance(domain, Mapping):
+            raise Sim2RealError(f"domain: expected a mapping of names to values, got {domain!r}.")
         for name, value in domain.items():
             if name not in self:
                 raise unknown_name("domain parameter", name, self)

@@ -51,6 +51,8 @@ def _parse(content: Mapping[str, Any], where: str) -> dict[str, Target]:
         for key in ("kwargs", "domain"):
             if not isinstance(fields.get(key) or {}, Mapping):
                 raise Sim2RealError(f"{where}: target {name!r}: {key} must be a mapping, got {fields[key]!r}.")
+        if not isinstance(fields.get("env") or "", str):
+            raise Sim2RealError(f"{where}: target {name!r}: env must be an id, got {fields['env']!r}.")
         targets[name] = Target(name=name, **{key: value for key, value in fields.items() if value is not None})
     return targets
 

@@ -48,6 +48,8 @@ class World:
     ) -> World:
         """Return the world of an id, or the given one, with its domain file read."""
         if isinstance(env, World):
+            if kwargs or domain_file is not None:
+                raise Sim2RealError("a World has its arguments and its domain file already; give them there.")
             return env
         if isinstance(domain_file, (str, Path)):
             domain_file = DomainFile.read(domain_file)
@@ -108,7 +110,10 @@ class World:
     def from_dict(cls, fields: Mapping[str, Any]) -> World:
         """Return the world of a :meth:`to_dict`."""
         file = fields.get("domain_file")
-        return cls(**{**fields, "domain_file": None if file is None else DomainFile(**file)})
+        try:
+            return cls(**{**fields, "domain_file": None if file is None else DomainFile(**file)})
+        except TypeError as error:
+            raise Sim2RealError(f"not the description of a world: {error}.") from None
 
 
 def load_plugins() -> list[str]:
@@ -131,6 +136,8 @@ def _make(env_id: str, kwargs: Mapping[str, Any]) -> Env:
                 f"unknown env {env_id!r}: there is no module {module!r} here; run from the folder that holds it, or "
                 f"add that folder to PYTHONPATH."
             ) from None
+        except Exception as error:  # a module of the user may raise anything
+            raise Sim2RealError(f"env {env_id!r}: importing {module!r} failed: {error}.") from error
     elif name not in gym.registry:
         load_plugins()
     if name not in gym.registry:
@@ -142,7 +149,8 @@ def _make(env_id: str, kwargs: Mapping[str, Any]) -> Env:
         return gym.make(name, **kwargs)
     except TypeError as error:
         if "unexpected keyword argument" in str(error):
-            raise Sim2RealError(f"env {env_id!r}: {str(error).split(') ')[-1]}; check its arguments.") from None
+            unexpected = str(error).partition("() ")[2].split(" was raised")[0]
+            raise Sim2RealError(f"env {env_id!r}: {unexpected}; check its arguments.") from None
         raise
     except gym.error.DependencyNotInstalled as error:
         raise Sim2RealError(f"env {env_id!r} needs a package that is not installed: {error}") from None

@@ -109,14 +109,15 @@ class Evaluator:
         running: list[_Lane | None] = []
         observations: list[Any] = []
         for env in self._envs:
-            lane, observation = _Lane.begin(env, *waiting.pop())
-            running.append(lane)
+            begun, observation = _Lane.begin(env, *waiting.pop())
+            running.append(begun)
             observations.append(observation)
         episodes: list[Episode | None] = [None] * len(self._seeds)
         while any(running):
             actions = predict(_stack(observations))
-            for index, lane in enumerate(running):
-                if lane is None:  # its lane stays in the batch, unread
+            for index in range(len(running)):
+                lane = running[index]
+                if lane is None:  # its place stays in the batch, unread
                     continue
                 observations[index] = lane.step(actions[index])
                 if not lane.over:

@@ -6,7 +6,6 @@ the plain percentile bootstrap covers about 83 %; the expanded percentile of Hes
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -83,7 +82,7 @@ def paired_bootstrap(
     if seeds < MIN_BOOTSTRAP_SEEDS:
         return _jackknife(statistic, stacked, value, student)
     if seeds**seeds <= resamples:
-        rows = np.array(list(itertools.product(range(seeds), repeat=seeds)))
+        rows = np.indices((seeds,) * seeds).reshape(seeds, -1).T
     else:
         rows = np.random.default_rng(0).integers(seeds, size=(resamples, seeds))
     outcomes = _evaluate(statistic, stacked[:, rows])

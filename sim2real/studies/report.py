@@ -25,6 +25,7 @@ from sim2real.studies.summary import (
     interval,
     metric_number,
     number,
+    pair,
     percent,
     reason_alone,
     shown_metrics,
@@ -83,8 +84,8 @@ def write_report(folder: str | Path) -> Path:
     ]
     template = Template(files("sim2real.studies").joinpath("template.html").read_text(encoding="utf-8"))
     html = template.substitute(
-        title=escape(f"{VERDICT_WORDS[result['verdict']]}: {result['env']}, {result['target']}"),
-        route=escape(f"{result['env']} → {result['target']}"),
+        title=escape(f"{VERDICT_WORDS[result['verdict']]}: {pair(result)}"),
+        route=escape(pair(result)),
         verdict=result["verdict"],
         headline=escape(VERDICT_WORDS[result["verdict"]]),
         reason=escape(reason_alone(result)).replace(" %", "&nbsp;%"),
@@ -141,7 +142,7 @@ def _table(caption: str, head: Iterable[str], rows: Iterable[str]) -> str:
 
 
 def _words(column: str) -> str:
-    return ' class="words"' if column == "Verdict" else ""
+    return ' class="words"' if column in ("Verdict", "Unit") else ""
 
 
 def _arms(result: Mapping[str, Any]) -> str:
@@ -242,9 +243,9 @@ def _demonstration(folder: Path) -> str:
     image = f' poster="data:image/png;base64,{_encoded(poster)}"' if poster.is_file() else ""
     return _section(
         "Demonstration",
-        '<figure><video controls playsinline preload="metadata" aria-label="Recorded episodes in the target world"'
+        '<figure><video controls playsinline preload="metadata" aria-label="The same episodes played by each policy"'
         f'{image} src="data:video/mp4;base64,{_encoded(video)}"></video>'
-        "<figcaption>Episodes recorded in the target world.</figcaption></figure>",
+        "<figcaption>The same episodes, played by each policy.</figcaption></figure>",
     )
 
 
@@ -254,36 +255,38 @@ def _encoded(path: Path) -> str:
 
 def _domain(result: Mapping[str, Any]) -> str:
     """Return the table of the target's parameters beside their nominal values; what differs stands out."""
-    domain, nominal = result.get("domain"), result.get("nominal") or {}
+    domain, space = result.get("domain"), result.get("domain_space") or {}
     if not domain:
         return ""
     rows = []
     for name, value in domain.items():
-        usual = nominal.get(name)
-        same = ' class="same"' if usual == value else ""
+        parameter = space.get(name, {})
+        nominal, unit = parameter.get("nominal"), parameter.get("unit") or ""
+        same = ' class="same"' if nominal == value else ""
         rows.append(
-            f'<tr{same}><th scope="row">{escape(name)}</th><td>{number(usual)}</td><td>{number(value)}</td></tr>'
+            f'<tr{same}><th scope="row">{escape(name)}</th><td>{number(nominal)}</td><td>{number(value)}</td>'
+            f'<td class="words">{escape(unit)}</td></tr>'
         )
-    return _section(
-        "Target world", _table("Domain of the target", ("Parameter", "Nominal", f"Target {result['target']}"), rows)
-    )
+    head = ("Parameter", "Nominal", result["target"] or "Target", "Unit")
+    return _section("Target world", _table("Domain of the target", head, rows))
 
 
 def _provenance(result: Mapping[str, Any]) -> str:
     provenance = result["provenance"]
-    versions = ", ".join(f"{name} {version}" for name, version in provenance.get("versions", {}).items())
     source = provenance.get("source_policy") or {}
+    versions = provenance.get("versions") or {}
     terms = {
         "Created": provenance.get("created"),
         "Seeds": ", ".join(str(seed) for seed in result["seeds"]),
-        "Source policy": ", ".join(f"{name} {value}" for name, value in source.items()),
-        "Versions": versions,
+        "Source policy": ", ".join(
+            f"{name} {source[name]}" for name in ("steps", "seed", "created") if source.get(name) is not None
+        ),
+        "Versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
     }
     listed = "".join(f"<dt>{term}</dt><dd>{escape(str(text))}</dd>" for term, text in terms.items() if text)
-    body = f'<dl class="plain">{listed}</dl>'
-    if provenance.get("command"):
-        body += (
-            '<p class="note">The command that makes this report again:</p>'
-            f"<pre><code>{escape(provenance['command'])}</code></pre>"
-        )
-    return body
+    commands = (("The source policy comes from", source), ("This transfer comes from", provenance))
+    return f'<dl class="plain">{listed}</dl>' + "".join(
+        f'<p class="note">{words}</p><pre><code>{escape(made["command"])}</code></pre>'
+        for words, made in commands
+        if made.get("command")
+    )

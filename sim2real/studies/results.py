@@ -26,7 +26,7 @@ _KEYS: dict[str, type | tuple[type, ...]] = {
     "verdict_reason": str,
     "method": str,
     "env": str,
-    "target": str,
+    "target": (str, type(None)),
     "algo": str,
     "seeds": list,
     "steps": int,

@@ -69,6 +69,11 @@ def interval(ends: Sequence[float] | None, show: Callable[[float], str] = number
     return MISSING if ends is None else f"{show(ends[0])} to {show(ends[1])}"
 
 
+def pair(result: Mapping[str, Any]) -> str:
+    """Return the env and the target of a result, e.g. ``"CartPole-v1 → worn"``."""
+    return f"{result['env']} → {result['target'] or 'target'}"
+
+
 def shown_metrics(result: Mapping[str, Any]) -> list[str]:
     """Return the metrics worth a row: all of them, without the success gain where the env reports no success."""
     return [name for name in METRICS if name != "success_gain" or result[name]["value"] is not None]
@@ -91,7 +96,7 @@ def summary_table(result: Mapping[str, Any]) -> Group:
         result: The content of ``result.json``.
     """
     seeds = len(result["seeds"])
-    arms = _table(f"{result['env']} → {result['target']}, {seeds} seed{'s' if seeds != 1 else ''}")
+    arms = _table(f"{pair(result)}, {seeds} seed{'s' if seeds != 1 else ''}")
     for column in ("arm", "source\nsteps", "target\nsteps", "final success", "final return"):
         arms.add_column(column, justify="left" if column == "arm" else "right", no_wrap=True)
     for arm, entry in result["arms"].items():

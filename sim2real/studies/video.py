@@ -49,13 +49,14 @@ def write_video(frames: Sequence[Frame], path: Path, fps: float) -> None:
     Raises:
         Sim2RealError: The file cannot be written.
     """
-    import imageio.v2 as imageio
+    import imageio.v2
 
     beside = path.with_name(f".{path.stem}.tmp.mp4")
     try:
-        with imageio.get_writer(
+        writer: Any = imageio.v2.get_writer(
             beside, fps=fps, codec="libx264", quality=7, macro_block_size=2, ffmpeg_log_level="error"
-        ) as writer:
+        )
+        with writer:
             for frame in frames:
                 writer.append_data(frame)
         beside.replace(path)

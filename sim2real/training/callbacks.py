@@ -112,5 +112,3 @@ class ReportProgress(BaseCallback):
 
 def _next_multiple(step: int, every: int) -> int:
     return (step // every + 1) * every
-
-

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
@@ -94,7 +95,7 @@ def save_checkpoint(learner: BaseAlgorithm, folder: Path) -> Path:
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
         save_file(tensors, beside / "parameters.safetensors")
-        np.savez(beside / "arrays.npz", **arrays)
+        np.savez(beside / "arrays.npz", allow_pickle=False, **arrays)
         (beside / "state.json").write_text(json.dumps(state), encoding="utf-8")
         for file in (*beside.iterdir(), beside):
             _sync(file)
@@ -130,7 +131,7 @@ def load_checkpoint(learner: BaseAlgorithm, checkpoint: Path) -> None:
             setattr(learner, name, state[name])
         if isinstance(learner, OffPolicyAlgorithm):
             _restore_buffer(learner.replay_buffer, arrays, state["buffer"])
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise Sim2RealError(
             f"checkpoint {checkpoint} is damaged ({type(error).__name__}: {error}); delete it to resume from an "
             f"earlier one."

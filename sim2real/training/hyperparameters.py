@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from sim2real_policies import ALGORITHMS, tuned_hyperparameters
-
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError, unknown_name
+from sim2real_policies import ALGORITHMS, tuned_hyperparameters
 
 OWN = ("net_arch", "activation", "n_envs", "normalize_observation", "normalize_reward")
 """Names that are ours; all others are arguments of the Stable-Baselines3 algorithm."""

@@ -62,7 +62,7 @@ def run_jobs(
 
 
 def _begin_worker(reports: Any) -> None:
-    global _reports  # noqa: PLW0603 - what a pool's initializer is for
+    global _reports
     _reports = reports
     import torch
 

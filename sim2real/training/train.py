@@ -236,9 +236,7 @@ def run_training(
     return Run(folder=folder, policy=policy, curve=files.read_curve())
 
 
-def _learn(
-    config: TrainingConfig, files: RunFolder, prepare: Prepare | None, listener: Progress | None
-) -> Policy:
+def _learn(config: TrainingConfig, files: RunFolder, prepare: Prepare | None, listener: Progress | None) -> Policy:
     vec_env = make_training_env(config.world, config.randomizer, config.hyperparameters, config.n_envs)
     evaluator = Evaluator(
         config.world,
@@ -305,9 +303,9 @@ def command_line() -> str:
 @contextmanager
 def _tensorboard(folder: Path, step: int) -> Iterator[Logger]:
     output = TensorBoardOutputFormat(str(folder))
-    output.writer.close()  # type: ignore[no-untyped-call]
+    output.writer.close()
     # What an interrupted run had logged after its last checkpoint is superseded.
-    output.writer = SummaryWriter(str(folder), purge_step=step)  # type: ignore[no-untyped-call]
+    output.writer = SummaryWriter(str(folder), purge_step=step)
     logger = Logger(str(folder), [output])
     try:
         yield logger
@@ -324,5 +322,3 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-

@@ -22,6 +22,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.sac.policies import SACPolicy
+from stable_baselines3.td3.policies import TD3Policy
 from torch.utils.hooks import RemovableHandle
 
 from sim2real.deployment.policy import Policy
@@ -103,7 +105,7 @@ class CriticWarmup(BaseCallback):
         assert model.log_ent_coef is not None
         assert model.ent_coef_optimizer is not None
         if frozen and self._hold is None:
-            self._hold = model.log_ent_coef.register_hook(torch.zeros_like)
+            self._hold = model.log_ent_coef.register_hook(torch.zeros_like)  # type: ignore[no-untyped-call]
         elif not frozen and self._hold is not None:
             self._hold.remove()
             self._hold = None
@@ -118,4 +120,5 @@ def _actor_parameters(learner: BaseAlgorithm) -> list[torch.nn.Parameter]:
         policy = learner.policy
         parameters = [*policy.mlp_extractor.policy_net.parameters(), *policy.action_net.parameters()]
         return [*parameters, policy.log_std] if hasattr(policy, "log_std") else parameters
+    assert isinstance(learner.policy, (SACPolicy, TD3Policy))
     return list(learner.policy.actor.parameters())

@@ -19,7 +19,7 @@ from sim2real.evaluation.evaluate import check_world_fits, source_world
 from sim2real.evaluation.metrics import arm_curves
 from sim2real.evaluation.rollouts import Evaluator, Score
 from sim2real.evaluation.statistics import mean_interval
-from sim2real.files import make_folder, write_atomic, write_json
+from sim2real.files import write_atomic, write_json
 from sim2real.progress import show_progress
 from sim2real.seeding import derive_seed
 from sim2real.studies.report import write_report
@@ -175,7 +175,7 @@ def _run(arms: Sequence[_Arm], workers: int | None, progress: bool) -> list[dict
                 done[arm.name][arm.config.seed] = steps
                 bar_of[arm.name](sum(done[arm.name].values()))
 
-            return listen if arm.method.learns else lambda steps: None
+            return listen
 
         curves = run_jobs(_run_arm, arms, [listener(arm) for arm in arms], workers)
     return [

@@ -67,10 +67,11 @@ def test_limits_and_torques_are_the_stock_ones(arms):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_mass_matrix_and_weight_are_the_stock_ones(arms, seed):
-    lean, stock = arms
     q = np.random.default_rng(seed).uniform(-1.0, 1.0, 7) + PANDA.home
     matrices = [
-        np.array(p.calculateMassMatrix(arm.body, q.tolist() + [0.0] * (len(arm.moving) - 7), arm.client))[:7, :7]
+        np.array(
+            p.calculateMassMatrix(arm.body, q.tolist() + [0.0] * (len(arm.moving) - 7), physicsClientId=arm.client)
+        )[:7, :7]
         for arm in arms
     ]
     np.testing.assert_allclose(*matrices, atol=1e-7)
@@ -78,12 +79,12 @@ def test_mass_matrix_and_weight_are_the_stock_ones(arms, seed):
     for arm in arms:
         zeros = [0.0] * len(arm.moving)
         values = q.tolist() + [0.0] * (len(arm.moving) - 7)
-        weights.append(p.calculateInverseDynamics(arm.body, values, zeros, zeros, arm.client)[:7])
+        weights.append(p.calculateInverseDynamics(arm.body, values, zeros, zeros, physicsClientId=arm.client)[:7])
     np.testing.assert_allclose(*weights, atol=1e-6)
 
 
 def test_each_single_link_keeps_its_mass_and_inertia(arms):
-    lean, stock = arms
+    lean, _ = arms
     for link in range(6):  # the seventh carries the hand
         ours, theirs = (p.getDynamicsInfo(arm.body, link, arm.client) for arm in arms)
         assert ours[0] == pytest.approx(theirs[0])

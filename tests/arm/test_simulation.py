@@ -25,7 +25,7 @@ def test_clocks_that_do_not_fit_are_refused():
 
 @pytest.mark.parametrize("value", [0.0, -0.04, math.nan])
 def test_times_must_be_positive(value):
-    with pytest.raises(Sim2RealError, match="control_dt = .* must be a positive time in seconds"):
+    with pytest.raises(Sim2RealError, match=r"control_dt = .* must be a positive time in seconds"):
         count_substeps(value, 0.004)
 
 

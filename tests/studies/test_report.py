@@ -46,7 +46,7 @@ def make_folder(folder, *, seeds=5, success=True, **changes):
         "env": "my_pkg:Cart-v0",
         "target": "worn",
         "domain": {"payload": 0.5, "friction": 0.1},
-        "nominal": {"payload": 0.0, "friction": 0.1},
+        "domain_space": {"payload": {"nominal": 0.0, "unit": "kg"}, "friction": {"nominal": 0.1, "unit": ""}},
         "algo": "sac",
         "seeds": list(range(seeds)),
         "steps": 1000,
@@ -65,7 +65,7 @@ def make_folder(folder, *, seeds=5, success=True, **changes):
             "versions": {"sim2real": "0.1.0"},
             "command": "sim2real transfer policy.zip --target 'worn & <old>'",
             "created": "2026-01-02T03:04:05+00:00",
-            "source_policy": {"algo": "sac"},
+            "source_policy": {"steps": 9000, "seed": 7, "command": "sim2real train my_pkg:Cart-v0", "versions": {}},
         },
         **changes,
     }
@@ -84,6 +84,17 @@ def make_folder(folder, *, seeds=5, success=True, **changes):
     (folder / "result.json").write_text(json.dumps(result, indent=2))
     (folder / "curves.jsonl").write_text("".join(json.dumps(point) + "\n" for point in points))
     return folder
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """Return the path of the report of a transfer that pays."""
+    return write_report(make_folder(tmp_path_factory.mktemp("pays")))
+
+
+@pytest.fixture(scope="module")
+def html(written):
+    return written.read_text(encoding="utf-8")
 
 
 class Page(HTMLParser):
@@ -114,20 +125,30 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.words).replace("\N{NO-BREAK SPACE}", " ").split())
 
 
-def test_report_says_the_verdict_then_the_evidence(tmp_path):
-    path = write_report(make_folder(tmp_path))
-    assert path == tmp_path / "report.html"
-    assert (tmp_path / "transfer.png").read_bytes().startswith(b"\x89PNG")
-    page = Page(path.read_text(encoding="utf-8"))
+def test_report_and_picture_are_written_into_the_folder(written):
+    assert {path.name for path in written.parent.iterdir()} == {
+        "result.json",
+        "curves.jsonl",
+        "report.html",
+        "transfer.png",
+    }
+    assert written.name == "report.html"
+    assert (written.parent / "transfer.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_report_says_the_verdict_then_the_evidence(html):
+    page = Page(html)
     headings = [tag for tag, _ in page.tags if tag in ("h1", "h2")]
     assert headings == ["h1", *["h2"] * 5]
     order = ["Transfer pays", "Over 1,000 target steps", "zero-shot", "Jumpstart", "payload", "worn & <old>"]
     assert [page.text.index(words) for words in order] == sorted(page.text.index(words) for words in order)
     assert re.search(r"finetune source policy, trained further in the target 92 % .*? −2 .*? 9,000 1,000", page.text)
+    assert "payload 0 0.5 kg" in page.text
+    assert "steps 9000, seed 7" in page.text
+    assert "sim2real train my_pkg:Cart-v0" in page.text
 
 
-def test_report_needs_nothing_else(tmp_path):
-    html = write_report(make_folder(tmp_path)).read_text(encoding="utf-8")
+def test_report_needs_nothing_else(html):
     for tag, attributes in Page(html).tags:
         assert tag not in ("script", "iframe")
         for name in ("src", "href", "srcset", "poster"):
@@ -136,8 +157,8 @@ def test_report_needs_nothing_else(tmp_path):
     assert "@import" not in html
 
 
-def test_figures_have_words_and_versions_for_each_screen(tmp_path):
-    page = Page(write_report(make_folder(tmp_path)).read_text(encoding="utf-8"))
+def test_figures_have_words_and_versions_for_each_screen(html):
+    page = Page(html)
     images = [attributes for tag, attributes in page.tags if tag == "img"]
     sources = [attributes["media"] for tag, attributes in page.tags if tag == "source"]
     assert len(images) == 2
@@ -150,21 +171,21 @@ def test_figures_have_words_and_versions_for_each_screen(tmp_path):
         assert svg.startswith(b"<svg")
 
 
-def test_tables_that_scroll_can_be_reached_by_keyboard(tmp_path):
-    page = Page(write_report(make_folder(tmp_path)).read_text(encoding="utf-8"))
+def test_tables_that_scroll_can_be_reached_by_keyboard(html):
+    page = Page(html)
     boxes = [attributes for tag, attributes in page.tags if attributes.get("class") == "scroll"]
     assert len(boxes) == 3
     assert all(box["tabindex"] == "0" and box["role"] == "region" and box["aria-label"] for box in boxes)
 
 
-def test_the_same_folder_gives_the_same_report(tmp_path):
-    folder = make_folder(tmp_path)
-    assert write_report(folder).read_bytes() == write_report(folder).read_bytes()
+def test_the_same_folder_gives_the_same_report(written):
+    before = written.read_bytes()
+    assert write_report(written.parent).read_bytes() == before
 
 
-def test_video_is_embedded_where_there_is_one(tmp_path):
+def test_video_is_embedded_where_there_is_one(tmp_path, html):
+    assert "<video" not in html
     folder = make_folder(tmp_path)
-    assert "<video" not in write_report(folder).read_text(encoding="utf-8")
     (folder / "demo.mp4").write_bytes(b"film")
     (folder / "demo.png").write_bytes(b"still")
     page = Page(write_report(folder).read_text(encoding="utf-8"))
@@ -178,6 +199,12 @@ def test_one_seed_without_success_still_reports(tmp_path):
     page = Page(write_report(make_folder(tmp_path, seeds=1, success=False)).read_text(encoding="utf-8"))
     assert "Undecided" in page.text
     assert "Success" not in page.text
+
+
+def test_a_target_without_a_name_still_reports(tmp_path):
+    html = write_report(make_folder(tmp_path, target=None, domain={})).read_text(encoding="utf-8")
+    assert "my_pkg:Cart-v0 → target" in html
+    assert "Target world" not in html
 
 
 def test_harm_done_by_training_further_is_said(tmp_path):

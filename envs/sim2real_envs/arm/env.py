@@ -74,10 +74,10 @@ class ArmEnv(gym.Env[Any, Array]):
         for kind, value, known in (
             ("control", control, ("ee", "joint")),
             ("observation", observation, ("flat", "goal")),
-            ("render_mode", render_mode, (None, *self.metadata["render_modes"])),
+            ("render_mode", render_mode, self.metadata["render_modes"]),
         ):
-            if value not in known:
-                raise unknown_name(kind, value, (str(name) for name in known))
+            if value not in known and not (kind == "render_mode" and value is None):
+                raise unknown_name(kind, value, known)
         self.render_mode = render_mode
         self.control = control
         self.task = task

@@ -17,9 +17,9 @@ class Reach:
 
     Reward terms, each with its weight included:
 
-    * ``distance``: ``-distance`` [1/m].
-    * ``precision``: ``-0.1 tanh(distance / success_distance)``: makes the last centimetres count.
-    * ``smoothness``: ``-0.02`` times the mean square change of the action: keeps the motion from jittering.
+    * ``distance``: ``-10 distance`` [1/m].
+    * ``precision``: ``-tanh(distance / success_distance)``: makes the last centimetres count.
+    * ``smoothness``: ``-0.5`` times the mean square change of the action: keeps the motion from jittering.
 
     Args:
         centre: Centre of the cube [m].
@@ -30,9 +30,9 @@ class Reach:
         Sim2RealError: A length is not positive.
     """
 
-    distance_weight = 1.0
-    precision_weight = 0.1
-    smoothness_weight = 0.02
+    distance_weight = 10.0
+    precision_weight = 1.0
+    smoothness_weight = 0.5
 
     def __init__(
         self, *, centre: tuple[float, float, float], size: float = 0.3, success_distance: float = 0.025

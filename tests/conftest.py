@@ -1,0 +1,17 @@
+"""One torch thread in every test process, and modules beside the tests that spawned workers can import too."""
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory):
+    """A policy that has learned the point mass under randomization."""
+    from point_mass import ID, SMALL
+
+    from sim2real.training.train import train
+
+    out = tmp_path_factory.mktemp("source") / "run"
+    return train(ID, steps=900, hyperparameters=SMALL, eval_every=300, eval_episodes=20, out=out)

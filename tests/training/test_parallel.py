@@ -1,0 +1,65 @@
+"""Jobs in worker processes: results in order, errors passed on, and no orphan when the parent is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from sim2real.errors import Sim2RealError
+from sim2real.training.parallel import run_jobs
+
+
+def double(job, listener):
+    listener(job)
+    return 2 * job
+
+
+def fail(job, listener):
+    if job == 1:
+        raise Sim2RealError("job 1 cannot be done.")
+    time.sleep(60)
+
+
+def note_and_sleep(job, listener):
+    with open(job, "w") as file:
+        file.write(str(os.getpid()))
+    time.sleep(300)
+
+
+def test_results_come_in_order_and_progress_reaches_the_right_listener():
+    heard = {}
+    listeners = [lambda steps, index=index: heard.update({index: steps}) for index in range(5)]
+    assert run_jobs(double, [5, 6, 7, 8, 9], listeners, workers=2) == [10, 12, 14, 16, 18]
+    assert heard == {0: 5, 1: 6, 2: 7, 3: 8, 4: 9}
+
+
+def test_the_first_error_ends_all_jobs_at_once():
+    start = time.monotonic()
+    with pytest.raises(Sim2RealError, match="job 1 cannot be done"):
+        run_jobs(fail, [0, 1], [lambda steps: None] * 2, workers=2)
+    assert time.monotonic() - start < 50
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    paths = [str(tmp_path / name) for name in "ab"]
+    program = (
+        "from test_parallel import note_and_sleep\n"
+        "from sim2real.training.parallel import run_jobs\n"
+        f"if __name__ == '__main__': run_jobs(note_and_sleep, {paths!r}, [print] * 2, workers=2)\n"
+    )
+    (tmp_path / "main.py").write_text(program)
+    path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
+    parent = subprocess.Popen([sys.executable, tmp_path / "main.py"], env={**os.environ, "PYTHONPATH": path})
+    deadline = time.monotonic() + 120
+    while not all(os.path.exists(p) and os.path.getsize(p) for p in paths) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    workers = [int(open(p).read()) for p in paths]
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    deadline = time.monotonic() + 30
+    while any(os.path.exists(f"/proc/{pid}") for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(os.path.exists(f"/proc/{pid}") for pid in workers)

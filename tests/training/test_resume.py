@@ -1,0 +1,152 @@
+"""A training that is killed goes on with the same curve and ends with the same weights."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from sim2real.errors import Sim2RealError
+from sim2real.training.checkpoint import KEPT, list_checkpoints
+from sim2real.training.train import make_config, run_training, train
+from sim2real.domains.world import World
+
+SETTINGS = {"steps": 500, "eval_every": 100, "eval_episodes": 2, "checkpoint_every": 150}
+CASES = {
+    "sac": ("Pendulum-v1", {"learning_starts": 50, "batch_size": 32, "net_arch": [16]}),
+    "td3": ("Pendulum-v1", {"learning_starts": 50, "batch_size": 32, "net_arch": [16]}),
+    "ppo": ("CartPole-v1", {"n_steps": 25, "n_envs": 2, "batch_size": 25, "n_epochs": 2}),
+}
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupt_at(step):
+    def listen(done):
+        if done >= step:
+            raise Interrupted
+
+    return listen
+
+
+def assert_same(one, other):
+    assert one.curve == other.curve
+    assert one.policy.weights.keys() == other.policy.weights.keys()
+    for name, array in one.policy.weights.items():
+        np.testing.assert_array_equal(array, other.policy.weights[name])
+
+
+@pytest.mark.parametrize("algo", CASES)
+def test_same_seed_same_run_and_another_seed_another(tmp_path, algo):
+    env, hyperparameters = CASES[algo]
+    runs = [
+        train(env, algo=algo, seed=seed, hyperparameters=hyperparameters, out=tmp_path / name, **SETTINGS)
+        for name, seed in (("a", 3), ("b", 3), ("c", 4))
+    ]
+    assert_same(runs[0], runs[1])
+    assert runs[0].curve != runs[2].curve
+    assert (tmp_path / "a/metrics.jsonl").read_bytes() == (tmp_path / "b/metrics.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("step", [100, 350])  # before the first checkpoint, and between two
+@pytest.mark.parametrize("algo", CASES)
+def test_an_interrupted_run_resumes_with_the_same_curve(tmp_path, algo, step):
+    env, hyperparameters = CASES[algo]
+    config = make_config(
+        World.of(env), algo=algo, randomizer="uniform", seed=3, hyperparameters=hyperparameters, **SETTINGS
+    )
+    whole = run_training(config, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        run_training(config, tmp_path / "cut", listener=interrupt_at(step))
+    # With nothing to go on from, nothing is left behind.
+    assert (tmp_path / "cut").exists() == (step > SETTINGS["checkpoint_every"])
+    assert_same(whole, run_training(config, tmp_path / "cut", resume=True))
+
+
+def test_goal_conditioned_training_resumes_with_the_same_curve(tmp_path):
+    world = World.of("sim2real_envs:sim2real/PandaReach-v0", kwargs={"observation": "goal"})
+    config = make_config(
+        world,
+        algo="sac",
+        randomizer="uniform",
+        seed=0,
+        hyperparameters={"learning_starts": 110, "batch_size": 32, "net_arch": [16]},
+        **{**SETTINGS, "steps": 360},
+    )
+    whole = run_training(config, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        run_training(config, tmp_path / "cut", listener=interrupt_at(320))
+    assert_same(whole, run_training(config, tmp_path / "cut", resume=True))
+
+
+def test_kill_9_in_the_middle_and_resume_give_the_same_curve(tmp_path):
+    env, hyperparameters = CASES["sac"]
+    whole = train(env, seed=3, hyperparameters=hyperparameters, out=tmp_path / "whole", **SETTINGS)
+    program = (
+        "from sim2real.training.train import train\n"
+        f"train({env!r}, seed=3, hyperparameters={hyperparameters!r}, out={str(tmp_path / 'cut')!r}, **{SETTINGS!r})"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": ":".join(sys.path)})
+    deadline = time.monotonic() + 120
+    while len(list_checkpoints(tmp_path / "cut/checkpoints")) == 0 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "cut/policy.zip").exists()
+    resumed = train(env, seed=3, hyperparameters=hyperparameters, out=tmp_path / "cut", resume=True, **SETTINGS)
+    assert_same(whole, resumed)
+
+
+def test_a_run_folder_holds_what_is_promised_and_no_pickle(tmp_path):
+    env, hyperparameters = CASES["sac"]
+    run = train(env, hyperparameters=hyperparameters, out=tmp_path / "run", **SETTINGS)
+    assert {path.name for path in run.folder.iterdir()} == {
+        "policy.zip",
+        "config.yaml",
+        "metrics.jsonl",
+        "checkpoints",
+        "tensorboard",
+    }
+    assert [point["step"] for point in run.curve] == [0, 100, 200, 300, 400, 500]
+    assert run.curve == [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    checkpoints = list_checkpoints(tmp_path / "run/checkpoints")
+    assert [path.name for path in checkpoints] == ["step_0000000300", "step_0000000450"][-KEPT:]
+    for path in checkpoints:
+        assert {file.name for file in path.iterdir()} == {"parameters.safetensors", "arrays.npz", "state.json"}
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    env, hyperparameters = CASES["sac"]
+    arguments = {"hyperparameters": hyperparameters, "out": tmp_path / "run", **SETTINGS}
+    train(env, **arguments)
+    (tmp_path / "run/policy.zip").unlink()
+    checkpoint = list_checkpoints(tmp_path / "run/checkpoints")[-1]
+    tensors = checkpoint / "parameters.safetensors"
+    tensors.write_bytes(tensors.read_bytes()[:100])
+    with pytest.raises(Sim2RealError, match=f"checkpoint {checkpoint} is damaged") as error:
+        train(env, resume=True, **arguments)
+    assert "delete it to resume from an earlier one" in str(error.value)
+
+
+def test_a_finished_run_is_returned_and_another_is_refused(tmp_path):
+    env, hyperparameters = CASES["sac"]
+    arguments = {"hyperparameters": hyperparameters, "out": tmp_path / "run", **SETTINGS}
+    first = train(env, **arguments)
+    before = (tmp_path / "run/policy.zip").stat().st_mtime_ns
+    assert_same(first, train(env, resume=True, **arguments))
+    assert (tmp_path / "run/policy.zip").stat().st_mtime_ns == before
+    with pytest.raises(Sim2RealError, match="holds a finished run; add --resume"):
+        train(env, **arguments)
+    with pytest.raises(Sim2RealError, match="holds another run: its seed is 0, not 1"):
+        train(env, seed=1, resume=True, **arguments)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/notes.txt").write_text("mine")
+    with pytest.raises(Sim2RealError, match="exists and is not empty"):
+        train(env, **{**arguments, "out": tmp_path / "other"})
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["notes.txt"]
