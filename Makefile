@@ -1,7 +1,7 @@
 # `make demo` and `make test` work as first commands: each sets up the virtual environment it needs.
 #   make VENV=../env              another place for the virtual environment
 #   make PYTHON=python3.11        another Python; PyBullet has wheels for 3.11, on later ones pip compiles it
-#   make TORCH_INDEX=https://download.pytorch.org/whl/cpu   torch without CUDA, a download of 200 MB instead of 3 GB
+#   make TORCH_INDEX=URL        PyTorch's own index of CPU wheels: 200 MB to download instead of 3 GB with CUDA
 
 PYTHON ?= $(shell for python in python3.11 python3; do $$python -c "" 2>/dev/null && echo $$python && break; done)
 VENV ?= .venv

@@ -244,30 +244,10 @@ def test_scripts_are_the_commands():
         assert f"Usage: sim2real {command}" in shown.stdout, shown.stderr
 
 
-CART = """
-import gymnasium as gym
-from gymnasium.envs.classic_control import PendulumEnv
-
-gym.register("Cart-v0", entry_point=PendulumEnv, max_episode_steps=30)
-"""
-DOMAIN = """
-length: {path: unwrapped.l, nominal: 1.0, low: 0.5, high: 2.0, unit: m}
-targets: {long: {domain: {length: 1.8}}}
-"""
-
-
-def test_an_env_of_the_users_own_in_the_folder_the_user_stands_in(elsewhere):
-    (elsewhere / "my_pkg.py").write_text(CART)
-    (elsewhere / "cart.yaml").write_text(DOMAIN)
-    trained = python(
-        ROOT / "scripts" / "train.py", "--env", "my_pkg:Cart-v0", "--domain", "cart.yaml", "--steps", "60",
-        "--set", "learning_starts=30", "--eval-every", "60", "--eval-episodes", "1", "--out", "run", cwd=elsewhere,
-    )  # fmt: skip
-    assert trained.returncode == 0, trained.stderr
-    assert "next  sim2real evaluate run --target long" in trained.stdout
-    judged = python(
-        ROOT / "scripts" / "evaluate.py", "run", "--target", "long", "--episodes", "2", "--json", "-", cwd=elsewhere
-    )
-    assert judged.returncode == 0, judged.stderr
-    result = json.loads(judged.stdout)
-    assert (result["env"], result["target"], result["domain"]) == ("my_pkg:Cart-v0", "long", {"length": 1.8})
+def test_json_has_standard_output_to_itself(capsys):
+    assert run(["envs", "--json", "-"]) == 0
+    shown = capsys.readouterr()
+    for world in json.loads(shown.out):
+        assert {"env", "what", "parameters", "targets"} <= set(world)
+        assert "nominal" in world["targets"]
+        assert world["env"] in shown.err
