@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import imageio.v2 as imageio
 from rich.console import Console
 
 from sim2real.deployment.bundle import load_policy
@@ -26,7 +27,7 @@ from sim2real.transfer.transfer import transfer
 
 ENV = "sim2real_envs:sim2real/PandaReach-v0"
 TARGET = "sagging"
-SOURCE_STEPS = 12_000
+SOURCE_STEPS = 10_000
 TARGET_STEPS = 3_000
 SEEDS = 5
 FOLDER = Path("runs/demo")
@@ -57,8 +58,10 @@ def main() -> None:
             "from scratch there": (load_policy(folder / "arms/scratch/seed_0").predict, target),
         },
         seed=0,
+        every=2,  # drawing takes longer than anything else here
     )
     write_video(frames, folder / "demo.mp4", fps)
+    imageio.imwrite(folder / "demo.png", frames[len(frames) // 3 - 1])
     write_report(folder)
     for name in ("report.html", "transfer.png", "demo.mp4"):
         shutil.copyfile(folder / name, FOLDER / name)

@@ -7,6 +7,7 @@ from sim2real.domains.space import DomainSpace, Parameter
 
 
 class PointMass(gym.Env):
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
     domain_space = DomainSpace(
         {
             "gain": Parameter(nominal=1.0, low=-1.0, high=2.0, unit="1", train=(0.8, 1.2)),
@@ -14,7 +15,8 @@ class PointMass(gym.Env):
         }
     )
 
-    def __init__(self, width=2, nan_at=None):
+    def __init__(self, width=2, nan_at=None, render_mode=None):
+        self.render_mode = render_mode
         self.observation_space = gym.spaces.Box(-5.0, 5.0, (width,), np.float32)
         self.action_space = gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
         self._width, self._nan_at = width, nan_at
@@ -38,6 +40,11 @@ class PointMass(gym.Env):
 
     def _observe(self):
         return np.clip([self._x, self._v, *[0.0] * (self._width - 2)], -5.0, 5.0).astype(np.float32)
+
+    def render(self):
+        picture = np.full((20, 40, 3), 255, np.uint8)
+        picture[10, int(20 + 19 * np.tanh(self._x / 5))] = 0
+        return picture
 
     def step(self, action):
         self._t += 1

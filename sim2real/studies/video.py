@@ -22,14 +22,21 @@ _GOOD, _BAD, _INK, _PAPER = (0, 158, 115), (213, 94, 0), (32, 33, 36), (255, 255
 
 
 def record(
-    columns: Mapping[str, tuple[Callable[[Any], Any], World]], *, seed: int, episodes: int = 3
+    actors: Mapping[str, tuple[Callable[[Any], Any], World]],
+    *,
+    seed: int,
+    episodes: int = 3,
+    every: int = 1,
+    columns: int = 2,
 ) -> tuple[list[Frame], float]:
-    """Play the same episodes in every column.
+    """Let several policies play the same episodes, side by side.
 
     Args:
-        columns: Caption -> (policy, which maps one observation to an action; world it acts in).
+        actors: Caption -> (policy, which maps one observation to an action; world it acts in).
         seed: From which the seeds of the episodes derive.
         episodes: How many, one after the other.
+        every: Control steps from one frame to the next.
+        columns: Policies in a row.
 
     Returns:
         The frames, shape (height, width, 3), all of one size, and how many of them make a second.
@@ -37,10 +44,10 @@ def record(
     Raises:
         Sim2RealError: A world cannot draw itself.
     """
-    films = [_play(predict, world, caption, seed, episodes) for caption, (predict, world) in columns.items()]
+    films = [_play(predict, world, caption, seed, episodes, every) for caption, (predict, world) in actors.items()]
     length = max(len(film) for film, _ in films)
     padded = [[*film, *[film[-1]] * (length - len(film))] for film, _ in films]
-    return [np.concatenate(row, axis=1) for row in zip(*padded, strict=True)], films[0][1]
+    return [_tiled(shown, columns) for shown in zip(*padded, strict=True)], films[0][1]
 
 
 def write_video(frames: Sequence[Frame], path: Path, fps: float) -> None:
@@ -65,25 +72,27 @@ def write_video(frames: Sequence[Frame], path: Path, fps: float) -> None:
         raise cannot_write(path, error) from None
 
 
-def contact_sheet(frames: Sequence[Frame], rows: int = 6) -> Frame:
-    """Return a few evenly spaced frames, one below the other, to see a film at a glance."""
-    chosen = np.linspace(0, len(frames) - 1, min(rows, len(frames))).round().astype(int)
-    return np.concatenate([frames[index] for index in chosen], axis=0)
+def _tiled(shown: Sequence[Frame], columns: int) -> Frame:
+    blank = np.full_like(shown[0], 255)
+    filled = [*shown, *[blank] * (-len(shown) % columns)]
+    rows = [np.concatenate(filled[start : start + columns], axis=1) for start in range(0, len(filled), columns)]
+    return np.concatenate(rows, axis=0)
 
 
 def _play(
-    predict: Callable[[Any], Any], world: World, caption: str, seed: int, episodes: int
+    predict: Callable[[Any], Any], world: World, caption: str, seed: int, episodes: int, every: int
 ) -> tuple[list[Frame], float]:
     film: list[Frame] = []
     with closing(world.make(render_mode="rgb_array")) as env:
-        fps = float(env.metadata.get("render_fps") or 30)
+        fps = float(env.metadata.get("render_fps") or 30) / every
         for index in range(episodes):
             observation, info = env.reset(seed=derive_seed(seed, "video", index))
-            over = False
+            step, over = 0, False
             while not over:
                 observation, _, terminated, truncated, info = env.step(predict(observation))
-                over = bool(terminated or truncated)
-                film.append(_captioned(_render(env), caption, info.get("is_success")))
+                step, over = step + 1, bool(terminated or truncated)
+                if over or step % every == 0:
+                    film.append(_captioned(_render(env), caption, info.get("is_success")))
             film += [film[-1]] * round(fps / 2)  # half a second to see how it ended
     return film, fps
 

@@ -237,7 +237,7 @@ def _judge(
         successes = [point["success_rate"] for point in last]
         arms[name] = {
             "final_return": _final([point["return_mean"] for point in last]),
-            "final_success": None if None in successes else _final(successes),
+            "final_success": None if None in successes else _final(successes, limits=(0.0, 1.0)),
             "source_steps": source_steps if method.uses_source else 0,
             "target_steps": base.steps if method.learns else 0,
         }
@@ -266,6 +266,9 @@ def _step(point: Mapping[str, Any]) -> int:
     return int(point["step"])
 
 
-def _final(values: Sequence[float]) -> dict[str, Any]:
+def _final(values: Sequence[float], limits: tuple[float, float] | None = None) -> dict[str, Any]:
     estimate = mean_interval(values).to_dict()
-    return {"mean": estimate["value"], "ci95": estimate["ci95"]}
+    interval = estimate["ci95"]
+    if interval is not None and limits is not None:  # a rate cannot leave [0, 1], its t interval can
+        interval = [min(max(end, limits[0]), limits[1]) for end in interval]
+    return {"mean": estimate["value"], "ci95": interval}

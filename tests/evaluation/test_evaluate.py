@@ -23,7 +23,9 @@ class Recorder:
 
 
 def run(action=0.0, *, seed=0, episodes=7, lanes=3, world=None, randomizer="none"):
-    with Evaluator(world or World.of(ID), seed=seed, episodes=episodes, lanes=lanes, randomizer=randomizer) as evaluator:
+    with Evaluator(
+        world or World.of(ID), seed=seed, episodes=episodes, lanes=lanes, randomizer=randomizer
+    ) as evaluator:
         return evaluator.run(Recorder(action))
 
 

@@ -27,9 +27,7 @@ def test_numbers_out_of_range_are_refused(tmp_path):
 
 
 def test_unknown_names_come_with_a_suggestion(tmp_path):
-    assert refused(tmp_path, algo="sca") == (
-        "unknown algorithm 'sca'. Did you mean 'sac'? Known: ppo, sac, td3."
-    )
+    assert refused(tmp_path, algo="sca") == ("unknown algorithm 'sca'. Did you mean 'sac'? Known: ppo, sac, td3.")
     assert refused(tmp_path, randomizer="unifrom").startswith("unknown randomizer 'unifrom'. Did you mean 'uniform'?")
     message = refused(tmp_path, hyperparameters={"learning_rat": 0.1})
     assert message.startswith("unknown sac hyperparameter 'learning_rat'. Did you mean 'learning_rate'?")

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -56,7 +57,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
     deadline = time.monotonic() + 120
     while not all(os.path.exists(p) and os.path.getsize(p) for p in paths) and time.monotonic() < deadline:
         time.sleep(0.05)
-    workers = [int(open(p).read()) for p in paths]
+    workers = [int(Path(p).read_text()) for p in paths]
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     deadline = time.monotonic() + 30

@@ -10,10 +10,10 @@ import time
 import numpy as np
 import pytest
 
+from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real.training.checkpoint import KEPT, list_checkpoints
 from sim2real.training.train import make_config, run_training, train
-from sim2real.domains.world import World
 
 SETTINGS = {"steps": 500, "eval_every": 100, "eval_episodes": 2, "checkpoint_every": 150}
 CASES = {

@@ -1,10 +1,10 @@
 """What a transfer promises: paired arms, a safe recipe, a verdict, and files that say the same."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from point_mass import ID, SMALL
 
 from sim2real.domains.world import World
@@ -29,7 +29,9 @@ def carried(source, tmp_path_factory):
 
 
 def fine_tuning_learner(source, world, **overrides):
-    config = make_config(world, algo="sac", randomizer="none", steps=400, seed=0, hyperparameters={**SMALL, **overrides})
+    config = make_config(
+        world, algo="sac", randomizer="none", steps=400, seed=0, hyperparameters={**SMALL, **overrides}
+    )
     values = FineTune().hyperparameters(config.hyperparameters, source.policy)
     return make_learner("sac", make_training_env(world, "none", values, 1), values, seed=0), config, values
 
@@ -118,8 +120,6 @@ def test_the_learning_rate_that_is_asked_for_takes_effect(source, tmp_path):
         seen.append(learner)
         return callbacks
 
-    from dataclasses import replace
-
     run_training(replace(config, hyperparameters=values, steps=100), tmp_path / "run", prepare=prepare)
     for optimizer in (seen[0].actor.optimizer, seen[0].critic.optimizer, seen[0].ent_coef_optimizer):
         assert optimizer.param_groups[0]["lr"] == 1.23e-4
@@ -127,8 +127,6 @@ def test_the_learning_rate_that_is_asked_for_takes_effect(source, tmp_path):
 
 @pytest.mark.parametrize("steps", [40, 80])
 def test_the_actor_does_not_move_by_one_bit_before_the_warmup_ends_and_moves_after(source, tmp_path, steps):
-    from dataclasses import replace
-
     world = World.of(ID).with_domain(SHIFTED, "shifted")
     _, config, values = fine_tuning_learner(source, world)
     method = FineTune(critic_warmup=60, collect_first=10)
@@ -149,8 +147,6 @@ def test_the_actor_does_not_move_by_one_bit_before_the_warmup_ends_and_moves_aft
 
 @pytest.mark.parametrize("checkpoint_every", [50, 60, 70])  # in the warm-up, at its very end, after it
 def test_fine_tuning_resumes_with_the_same_curve_wherever_it_is_cut(source, tmp_path, checkpoint_every):
-    from dataclasses import replace
-
     class Interrupted(Exception):
         pass
 
@@ -195,15 +191,11 @@ def test_other_algorithms_fine_tune_too(tmp_path, algo):
     run = train(ID, algo=algo, steps=128, hyperparameters=small, eval_episodes=2, out=tmp_path / "source")
     world = World.of(ID).with_domain(SHIFTED, "shifted")
     config = make_config(world, algo=algo, randomizer="none", steps=128, seed=0, hyperparameters=small, eval_episodes=2)
-    from dataclasses import replace
-
     method = FineTune(critic_warmup=64)
     config = replace(config, hyperparameters=method.hyperparameters(config.hyperparameters, run.policy))
-    frozen: dict[str, torch.Tensor] = {}
     fine = run_training(
         config, tmp_path / "fine", prepare=lambda learner: method.prepare(learner, run.policy, config.steps)
     )
-    assert frozen == {}
     moved = [name for name, array in fine.policy.weights.items() if not np.array_equal(array, run.policy.weights[name])]
     assert any("critic" in name or "value" in name for name in moved)
     assert any("actor" in name or "action_net" in name for name in moved)
@@ -250,7 +242,9 @@ def test_bad_input_is_refused_before_anything_is_made(source, tmp_path):
         "unknown sac hyperparameter 'critic_warmpu'."
     )
     message = refused(source, out, kwargs={"width": 3})
-    assert message.startswith("the policy does not fit the env: observation shape is (2,) in the policy, (3,) in the env")
+    assert message.startswith(
+        "the policy does not fit the env: observation shape is (2,) in the policy, (3,) in the env"
+    )
 
 
 def test_nan_from_the_target_is_named_and_nothing_is_left(source, tmp_path):

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pybullet as p
 from numpy.typing import NDArray
 
 from sim2real.domains.space import Domain
 from sim2real.errors import Sim2RealError
 from sim2real_envs.arm.actuators import JointServo, joint_load
+from sim2real_envs.arm.bullet import pybullet as p
 from sim2real_envs.arm.kinematics import joint_displacement, rotation_vector
 from sim2real_envs.arm.simulation import Simulation
 

@@ -8,11 +8,11 @@ import weakref
 from typing import Any, Literal
 
 import numpy as np
-import pybullet as p
 import pybullet_data
 from numpy.typing import NDArray
 
 from sim2real.errors import Sim2RealError
+from sim2real_envs.arm.bullet import pybullet as p
 from sim2real_envs.arm.robot import RobotModel
 
 WIDTH, HEIGHT = 480, 360

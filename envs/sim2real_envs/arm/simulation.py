@@ -6,9 +6,9 @@ import math
 import weakref
 
 import numpy as np
-import pybullet as p
 
 from sim2real.errors import Sim2RealError
+from sim2real_envs.arm.bullet import pybullet as p
 
 GRAVITY = 9.81
 """Magnitude of gravity [m/s^2]."""
