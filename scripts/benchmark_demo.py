@@ -113,11 +113,13 @@ def table(figures: dict[str, Any]) -> str:
         )
     ratio = figures["time_to_threshold_ratio"]
     said = "" if ratio["value"] is None else f" Time to threshold: {ratio['value']:.2f} of scratch's steps."
+    if ratio["value"] == 0:
+        said = " Zero-shot is already above 90 % of what scratch learns with its whole budget."
     low, high = figures["source_success_ci95"]
     lines += [
         "",
-        f"Verdict: **{figures['verdict']}**.{said} Source: success {figures['source_success']:.2f} [{low:.2f}, "
-        f"{high:.2f}] in its randomized world after {figures['source_steps']:,} steps. Brackets are 95 % intervals, "
+        f"Verdict: **{figures['verdict']}**.{said} Source: success {figures['source_success']:.3f} [{low:.3f}, "
+        f"{high:.3f}] in its randomized world after {figures['source_steps']:,} steps. Brackets are 95 % intervals, "
         f"over seeds in the table. The demo took {figures['demo_seconds']:.0f} s on {figures['cores']} cores.",
     ]
     return "\n".join(lines)

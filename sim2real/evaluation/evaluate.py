@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -161,9 +160,3 @@ def check_policy_fits(policy: Policy, env: Env) -> None:
         Sim2RealError: The message names each differing channel and the heterogeneous route.
     """
     policy.check_fits(env.observation_space, env.action_space, observation_channels(env), action_channels(env))
-
-
-def check_world_fits(policy: Policy, world: World) -> None:
-    """Build a world's env once to check that the policy fits it, see :func:`check_policy_fits`."""
-    with closing(world.make()) as env:
-        check_policy_fits(policy, env)

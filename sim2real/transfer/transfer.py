@@ -6,16 +6,18 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sim2real.deployment.bundle import load_policy, pack, provenance
 from sim2real.deployment.policy import Policy
+from sim2real.domains.contract import domain_space
 from sim2real.domains.targets import find_target
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
-from sim2real.evaluation.evaluate import check_world_fits, source_world
+from sim2real.evaluation.evaluate import check_policy_fits, source_world
 from sim2real.evaluation.metrics import arm_curves
 from sim2real.evaluation.rollouts import Evaluator, Score
 from sim2real.evaluation.statistics import mean_interval
@@ -111,7 +113,9 @@ def transfer(
     source = policy if isinstance(policy, Policy) else load_policy(policy)
     world = source_world(source, env, kwargs=kwargs, domain_file=domain_file)
     target_world = find_target(world, target, targets_file)
-    check_world_fits(source, target_world)
+    with closing(target_world.make()) as target_env:
+        check_policy_fits(source, target_env)
+        space = domain_space(target_env)
     seed_list = _check_seeds(seeds)
     chosen, overrides = with_settings(find_method(method), hyperparameters or {})
     base = make_config(
@@ -140,7 +144,10 @@ def transfer(
     is_new = RunFolder(folder).claim({**claim, "training": base.to_dict()}, resume=resume)
     try:
         curves = _run(arms, workers, progress)
-        result = _judge(curves, methods, chosen, base, seed_list, source)
+        result = {
+            **_judge(curves, methods, chosen, base, seed_list, source),
+            "domain_space": space.to_dict(),
+        }
         write_atomic(folder / "curves.jsonl", "".join(json.dumps(point) + "\n" for point in curves))
         write_json(folder / "result.json", result)
         write_report(folder)
@@ -248,7 +255,6 @@ def _judge(
         "env": base.world.env,
         "target": base.world.target,
         "domain": dict(base.world.domain or {}),
-        "domain_space": (source.metadata.domains or {}).get("space", {}),
         "algo": base.algo,
         "seeds": list(seeds),
         "steps": base.steps,

@@ -1,0 +1,43 @@
+"""What the documents say is what is there."""
+
+import importlib.util
+import json
+import re
+import sys
+from pathlib import Path
+
+REPO = Path(__file__).parent.parent
+README = (REPO / "README.md").read_text(encoding="utf-8")
+ARCHITECTURE = (REPO / "docs/architecture.md").read_text(encoding="utf-8")
+
+
+def test_the_readmes_table_is_rendered_from_the_figures_that_are_kept(monkeypatch):
+    monkeypatch.syspath_prepend(str(REPO / "scripts"))
+    spec = importlib.util.spec_from_file_location("benchmark_demo", REPO / "scripts/benchmark_demo.py")
+    benchmark = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "benchmark_demo", benchmark)
+    spec.loader.exec_module(benchmark)
+    figures = json.loads((REPO / "docs/results/demo.json").read_text(encoding="utf-8"))
+    assert benchmark.rendered(README, figures) == README
+
+
+def test_the_architecture_names_every_room_and_no_other():
+    rooms = {path.parent.name for path in (REPO / "sim2real").glob("*/__init__.py")}
+    assert set(re.findall(r"`sim2real/(\w+)/`", ARCHITECTURE)) == rooms
+    picture = (REPO / "docs/architecture.svg").read_text(encoding="utf-8")
+    drawn = {name for title in re.findall(r'class="t"[^>]*>([^<]+)<', picture) for name in title.split(", ")}
+    assert rooms | {"policies", "envs", "your env", "scripts"} == drawn
+
+
+def test_links_in_the_documents_lead_somewhere():
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md"):
+        page = REPO / name
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert link.startswith("https://") or (page.parent / link).exists(), f"{name}: {link}"
+
+
+def test_the_library_never_imports_the_worlds():
+    for path in (REPO / "sim2real").rglob("*.py"):
+        assert not re.search(r"^\s*(from|import) sim2real_envs", path.read_text(encoding="utf-8"), re.M), path
+    for path in (REPO / "policies").rglob("*.py"):
+        assert not re.search(r"^\s*(from|import) sim2real\b", path.read_text(encoding="utf-8"), re.M), path
