@@ -8,7 +8,7 @@ from sim2real_envs.arm.actuators import JointServo, joint_load
 from sim2real_envs.arm.domain import ARM_DOMAIN
 from sim2real_envs.arm.robot import Robot
 from sim2real_envs.arm.robots.panda import PANDA
-from sim2real_envs.arm.simulation import Simulation
+from sim2real_envs.simulation import Simulation
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from sim2real.errors import Sim2RealError, unknown_name
 from sim2real_envs.arm.domain import ARM_DOMAIN
 from sim2real_envs.arm.robot import Robot, RobotModel
 from sim2real_envs.arm.scene import Scene
-from sim2real_envs.arm.simulation import Simulation
 from sim2real_envs.arm.tasks.reach import Reach
+from sim2real_envs.simulation import Simulation
 
 Array = NDArray[Any]
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from sim2real.domains.space import Domain
 from sim2real.errors import Sim2RealError
 from sim2real_envs.arm.actuators import JointServo, joint_load
-from sim2real_envs.arm.bullet import pybullet as p
 from sim2real_envs.arm.kinematics import joint_displacement, rotation_vector
-from sim2real_envs.arm.simulation import Simulation
+from sim2real_envs.bullet import pybullet as p
+from sim2real_envs.simulation import Simulation
 
 Array = NDArray[np.float64]
 

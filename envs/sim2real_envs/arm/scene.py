@@ -12,8 +12,8 @@ import pybullet_data
 from numpy.typing import NDArray
 
 from sim2real.errors import Sim2RealError
-from sim2real_envs.arm.bullet import pybullet as p
 from sim2real_envs.arm.robot import RobotModel
+from sim2real_envs.bullet import pybullet as p
 
 WIDTH, HEIGHT = 480, 360
 """Size of a picture [pixels]."""

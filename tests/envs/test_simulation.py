@@ -5,7 +5,7 @@ import math
 import pytest
 
 from sim2real.errors import Sim2RealError
-from sim2real_envs.arm.simulation import Simulation, count_substeps
+from sim2real_envs.simulation import Simulation, count_substeps
 
 
 @pytest.mark.parametrize(

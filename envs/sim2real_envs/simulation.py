@@ -8,7 +8,7 @@ import weakref
 import numpy as np
 
 from sim2real.errors import Sim2RealError
-from sim2real_envs.arm.bullet import pybullet as p
+from sim2real_envs.bullet import pybullet as p
 
 GRAVITY = 9.81
 """Magnitude of gravity [m/s^2]."""
