@@ -1,0 +1,29 @@
+"""How a world is registered with Gymnasium: once, with the signals between agent and world as outer wrappers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.envs.registration import WrapperSpec
+
+
+def register(
+    env_id: str, entry_point: str, *, max_episode_steps: int, signals: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Register a world; one that is registered already is left as it is.
+
+    Args:
+        env_id: ``"sim2real/Name-v0"``.
+        entry_point: ``"module:Class"``; not imported before the first ``make``.
+        max_episode_steps: Control steps after which an episode is truncated.
+        signals: Class of :mod:`sim2real.domains.signals` -> its keyword arguments, from the inside out.
+    """
+    if env_id in gym.registry:
+        return
+    wrappers = tuple(
+        WrapperSpec(name=name, entry_point=f"sim2real.domains.signals:{name}", kwargs=dict(kwargs))
+        for name, kwargs in signals.items()
+    )
+    gym.register(env_id, entry_point, max_episode_steps=max_episode_steps, additional_wrappers=wrappers)
