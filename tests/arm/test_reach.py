@@ -81,7 +81,7 @@ def test_gymnasiums_checker_has_nothing_to_say(form):
 
 
 def test_registration_is_idempotent_and_ends_episodes_after_two_seconds():
-    sim2real_envs.register_envs()
+    sim2real_envs.arm.register_envs()
     spec = gym.spec("sim2real/PandaReach-v0")
     assert spec.max_episode_steps == 50
     assert [wrapper.name for wrapper in spec.additional_wrappers] == ["ActionDelay", "ObservationNoise"]
