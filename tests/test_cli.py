@@ -32,6 +32,10 @@ COMMANDS = {
         "--json", "--quiet",
     ],
     "report": ["FOLDER"],
+    "play": [
+        "ID", "--policy", "--env-arg", "--domain", "--target", "--targets", "--episodes", "--seed", "--video",
+        "--quiet",
+    ],
     "envs": ["--json"],
     "check-env": ["ID", "--env-arg", "--domain", "--json"],
 }  # fmt: skip
@@ -112,6 +116,8 @@ TRAIN = ["train", "--env", "Pendulum-v1", "--steps", "10"]
             "--json no/e.json cannot be written; give a file in a folder that exists.",
         ),
         (["evaluate", "run", "--json", "."], "--json . is a folder; give the name of a file."),
+        (["play"], "nothing to play: give the id of a world, or --policy."),
+        (["play", "Pendulum-v1", "--video", "film.avi"], "--video film.avi must end in .mp4."),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_line_and_exit_code_2(args, message, capsys, elsewhere):
@@ -251,3 +257,16 @@ def test_json_has_standard_output_to_itself(capsys):
         assert {"env", "what", "parameters", "targets"} <= set(world)
         assert "nominal" in world["targets"]
         assert world["env"] in shown.err
+
+
+def test_play_writes_a_video_of_random_actions(capsys, elsewhere):
+    assert run(["play", "point_mass:tests/PointMass-v0", "--episodes", "1", "--video", "film.mp4"]) == 0
+    assert capsys.readouterr().out.split() == ["made", "film.mp4"]
+    assert [path.name for path in elsewhere.iterdir()] == ["film.mp4"]
+
+
+def test_play_shows_a_policy_in_a_target(source, capsys, elsewhere):
+    (elsewhere / "far.yaml").write_text("far: {domain: {drift: 0.3}}")
+    play = ["play", "--policy", str(source.folder), "--targets", "far.yaml", "--target", "far", "--video", "film.mp4"]
+    assert run([*play, "--episodes", "1"]) == 0
+    assert (elsewhere / "film.mp4").exists()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sim2real.cli import learn, worlds
+from sim2real.cli import learn, play, worlds
 
 _LEARN, _JUDGE, _WORLDS = "Learn", "Judge", "Worlds"
 
@@ -41,5 +41,6 @@ app.command("train", rich_help_panel=_LEARN)(learn.train)
 app.command("transfer", rich_help_panel=_LEARN)(learn.transfer)
 app.command("evaluate", rich_help_panel=_JUDGE)(learn.evaluate)
 app.command("report", rich_help_panel=_JUDGE)(learn.report)
+app.command("play", rich_help_panel=_JUDGE)(play.play)
 app.command("envs", rich_help_panel=_WORLDS)(worlds.envs)
 app.command("check-env", rich_help_panel=_WORLDS)(worlds.check_env)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2real.domains.contract import Env
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real.files import cannot_write
@@ -50,6 +52,27 @@ def record(
     return [_tiled(shown, columns) for shown in zip(*padded, strict=True)], films[0][1]
 
 
+def show(predict: Callable[[Any], Any], world: World, *, seed: int, episodes: int) -> None:
+    """Play episodes in a window, at the pace of the env.
+
+    Args:
+        predict: Maps one observation to an action.
+        world: Where.
+        seed: From which the seeds of the episodes derive.
+        episodes: How many.
+
+    Raises:
+        Sim2RealError: There is no display, or the world opens no window.
+    """
+    with _drawn(world, "human") as env:
+        for index in range(episodes):
+            observation, _ = env.reset(seed=derive_seed(seed, "video", index))
+            over = False
+            while not over:
+                observation, _, terminated, truncated, _ = env.step(predict(observation))
+                over = bool(terminated or truncated)
+
+
 def write_video(frames: Sequence[Frame], path: Path, fps: float) -> None:
     """Write frames as H.264 in an mp4 file that browsers play.
 
@@ -83,7 +106,7 @@ def _play(
     predict: Callable[[Any], Any], world: World, caption: str, seed: int, episodes: int, every: int
 ) -> tuple[list[Frame], float]:
     film: list[Frame] = []
-    with closing(world.make(render_mode="rgb_array")) as env:
+    with _drawn(world, "rgb_array") as env:
         fps = float(env.metadata.get("render_fps") or 30) / every
         for index in range(episodes):
             observation, info = env.reset(seed=derive_seed(seed, "video", index))
@@ -95,6 +118,16 @@ def _play(
                     film.append(_captioned(_render(env), caption, info.get("is_success")))
             film += [film[-1]] * round(fps / 2)  # half a second to see how it ended
     return film, fps
+
+
+@contextmanager
+def _drawn(world: World, render_mode: str) -> Iterator[Env]:
+    """Make a world that draws itself; say in one line what is missing where it cannot."""
+    try:
+        with closing(world.make(render_mode=render_mode)) as env:
+            yield env
+    except gym.error.DependencyNotInstalled as error:
+        raise Sim2RealError(f"env {world.env!r} cannot be drawn: {error}.") from None
 
 
 def _render(env: Any) -> Frame:

@@ -1,0 +1,74 @@
+"""Every world that is registered keeps the contract: a new one is tested by being registered."""
+
+import pickle
+from contextlib import closing
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import sim2real_envs  # noqa: F401 - registers the worlds
+from sim2real.domains.check_env import check_env
+from sim2real.domains.contract import domain_space
+from sim2real.domains.targets import find_target, list_targets
+from sim2real.domains.world import World
+
+IDS = sorted(env_id for env_id in gym.registry if env_id.startswith("sim2real/"))
+
+
+def rollout(env, steps=30):
+    """Return everything an agent sees in a few episodes of random actions."""
+    env.action_space.seed(1)
+    seen = [env.reset(seed=3)[0]]
+    for _ in range(steps):
+        observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+        seen += [observation, reward, terminated, truncated]
+        if terminated or truncated:
+            seen.append(env.reset()[0])
+    return [np.concatenate([np.ravel(v) for v in part.values()]) if isinstance(part, dict) else part for part in seen]
+
+
+def assert_same(one, other):
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_there_are_worlds():
+    assert "sim2real/PandaReach-v0" in IDS
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_every_check_of_check_env_is_ok(env_id):
+    report = check_env(World.of(env_id))
+    assert [f"{check.name}: {check.detail}" for check in report.checks if check.status != "ok"] == []
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_two_envs_and_a_rebuilt_one_see_the_same(env_id):
+    with closing(gym.make(env_id)) as env:
+        expected = rollout(env)
+        spec = pickle.loads(pickle.dumps(env.spec))
+        rebuilt = gym.envs.registration.EnvSpec.from_json(env.spec.to_json())
+    for made in (gym.make(env_id), gym.make(spec), gym.make(rebuilt)):
+        with closing(made):
+            assert_same(rollout(made), expected)
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_the_targets_of_the_ladder_exist_and_differ(env_id):
+    world = World.of(env_id)
+    targets = list_targets(world)
+    assert {"nominal", "mild", "out-of-range"} <= targets.keys()
+    domains = {name: find_target(world, name) for name in targets}
+    assert len({(str(w.kwargs), tuple(w.domain.items())) for w in domains.values()}) == len(domains)
+    with closing(world.make()) as env:
+        space = domain_space(env)
+    outside = [
+        name
+        for name, value in domains["out-of-range"].domain.items()
+        if not space[name].train_range[0] <= value <= space[name].train_range[1]
+    ]
+    assert outside, "out-of-range lies inside the training range"
+    for name, value in domains["mild"].domain.items():
+        low, high = space[name].train_range
+        assert low <= value <= high, f"mild leaves the training range in {name}"
