@@ -55,7 +55,14 @@ def measure() -> dict[str, Any]:
         for name in ("transfer.png", "demo.png"):
             shutil.copyfile(demo / "transfer" / name, RESULTS.parent / name)
     kept = ("verdict", "verdict_reason", "seeds", "steps", "source_steps", "episodes", "crossover_step", "arms")
-    metrics = ("jumpstart", "asymptotic_gain", "success_gain", "time_to_threshold_ratio", "transfer_ratio")
+    metrics = (
+        "jumpstart",
+        "asymptotic_gain",
+        "success_gain",
+        "time_to_threshold_ratio",
+        "transfer_ratio",
+        "gain_over_zero_shot",
+    )
     return {
         "env": ENV,
         "target": TARGET,

@@ -49,8 +49,14 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         content = yaml.load(text, _UniqueKeyLoader)  # a SafeLoader
     except yaml.YAMLError as error:
         raise Sim2RealError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from None
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+    if not isinstance(content, dict):
         raise Sim2RealError(f"{path}: expected a mapping of names to values at the top.")
+    for key in content:
+        if not isinstance(key, str):
+            raise Sim2RealError(
+                f"{path}: the name {key!r} is not text; put it in quotes (YAML takes on, off, yes and no for true and "
+                f"false)."
+            )
     return content
 
 
@@ -66,7 +72,7 @@ def make_folder(path: Path) -> None:
         raise cannot_write(path, error) from None
 
 
-def cannot_write(path: Path, error: OSError) -> Sim2RealError:
+def cannot_write(path: Path, error: Exception) -> Sim2RealError:
     """Return the error for a path that cannot be written."""
     return Sim2RealError(f"cannot write to {path}: {_reason(error)}; choose another place.")
 

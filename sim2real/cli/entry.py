@@ -8,6 +8,7 @@ import select
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import typer
@@ -89,6 +90,8 @@ def _usage(error: typer.TyperException) -> str:
 def _how_to_resume(args: Sequence[str]) -> str:
     if not args or args[0] not in _RESUMABLE:
         return ""
+    if "--out" in args[:-1] and not Path(args[list(args).index("--out") + 1], "config.yaml").exists():
+        return "Nothing was worth keeping yet."
     again = [*args, *([] if "--resume" in args else ["--resume"])]
     return f"Go on with: {shlex.join(['sim2real', *again])}"
 

@@ -59,6 +59,7 @@ def train(
     hyperparameters = options.key_values(set_, "--set")
     n_envs_or_auto = options.count_or_auto(n_envs, "--n-envs")
     spec = options.randomizer_spec(randomizer)
+    options.check_resume(out, resume)
     target = _first_target(env, kwargs, domain)  # a mistake in env, domain or targets shows before torch is imported
     from sim2real.training.train import train as run_training
 
@@ -106,7 +107,12 @@ def transfer(
     domain: options.DomainFile = None,
     targets: options.TargetsFile = None,
     method: Annotated[
-        str, typer.Option(metavar="NAME", help="finetune, scratch or zero-shot.", rich_help_panel=LEARNING)
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="finetune (--set critic_warmup=N, collect_first=N), scratch or zero-shot.",
+            rich_help_panel=LEARNING,
+        ),
     ] = "finetune",
     set_: options.Hyperparameters = None,
     seeds: Annotated[
@@ -137,6 +143,7 @@ def transfer(
     output = Output(json_file, quiet=quiet)
     kwargs = options.key_values(env_arg, "--env-arg")
     hyperparameters = options.key_values(set_, "--set")
+    options.check_resume(out, resume)
     from sim2real.studies.summary import summary_table
     from sim2real.transfer.transfer import transfer as run_transfer
 

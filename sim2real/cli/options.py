@@ -123,6 +123,16 @@ Quiet = Annotated[
 _EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
+def check_resume(out: Path | None, resume: bool) -> None:
+    """Refuse to resume what is not there: a mistyped folder would start a new run.
+
+    Raises:
+        Sim2RealError: ``out`` is given and holds no run.
+    """
+    if resume and out is not None and not (out / "config.yaml").exists():
+        raise Sim2RealError(f"--resume: {out} holds no run; check --out, or leave out --resume to start one.")
+
+
 def key_values(pairs: Iterable[str] | None, option: str) -> dict[str, Any]:
     """Return the mapping that ``KEY=VALUE`` pairs spell, each value read as YAML.
 

@@ -14,12 +14,14 @@ from gymnasium.utils import RecordConstructorArgs
 
 from sim2real.domains.contract import DomainWrapper, Env
 from sim2real.domains.space import Domain, DomainSpace
-from sim2real.errors import Sim2RealError, check_keys, unknown_name
+from sim2real.errors import Sim2RealError, check_keys, did_you_mean, unknown_name
 from sim2real.files import read_yaml
 
-_TOKEN = re.compile(r"([A-Za-z_]\w*)|\[(\d+)\]")
+_TOKEN = re.compile(r"([A-Za-z_]\w*)|\[(\d{1,9})\]")
 _RESERVED = ("after_set", "signals", "targets")
+_PARAMETER = ("path", "nominal", "low", "high", "unit", "operator", "train")
 SIGNALS = {"action_delay": ("high", "train"), "observation_noise": ("high", "train", "std")}
+TARGET_KEYS = ("description", "env", "kwargs", "domain")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,9 @@ class DomainFile:
     targets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Named targets."""
     folder: str | None = field(default=None, compare=False)
-    """Folder of the file, from which ``after_set`` can be imported; a fact of this machine, so not written down."""
+    """Folder of the file the user gave, from which ``after_set`` can be imported; a fact of this machine, so not
+    written down. ``None`` where the description came with a policy: ``after_set`` is then not called unless it belongs
+    to the env's own module, as anyone may have written it."""
 
     @classmethod
     def read(cls, path: str | Path) -> DomainFile:
@@ -53,31 +57,63 @@ class DomainFile:
         Raises:
             Sim2RealError: The file cannot be read, or a key or a value in it is wrong.
         """
-        content = read_yaml(path)
+        content, where = read_yaml(path), str(path)
         parameters = {name: fields for name, fields in content.items() if name not in _RESERVED}
-        where = str(path)
         for name, fields in parameters.items():
-            if not isinstance(fields, Mapping):
-                raise Sim2RealError(
-                    f"{where}: parameter {str(name)!r} must be a mapping like {{path: unwrapped.{name}, nominal: 1.0, "
-                    f"low: 0.5, high: 2.0}}, got {fields!r}."
-                )
-        signals = check_keys(content.get("signals") or {}, SIGNALS, f"{where}: signals")
-        for name, fields in signals.items():
-            check_keys(fields or {}, SIGNALS[name], f"{where}: signals: {name}")
+            guess = did_you_mean(name, _RESERVED)
+            if guess and not (isinstance(fields, Mapping) and any(key in _PARAMETER for key in fields)):
+                raise Sim2RealError(f"{where}: unknown key {name!r}.{guess} A parameter is {_example(name)}.")
+        reserved = {name: content[name] for name in _RESERVED if name in content}
+        folder = str(Path(path).resolve().parent)
+        file = cls.from_dict({"parameters": parameters, **reserved}, where, folder=folder)
+        if file.after_set is not None:
+            try:
+                _import_hook(file.after_set, folder)
+            except Sim2RealError as error:
+                raise Sim2RealError(f"{where}: {error}") from None
+        return file
+
+    @classmethod
+    def from_dict(cls, content: object, where: str = "domain_file", *, folder: str | None = None) -> DomainFile:
+        """Return the domain file of a :meth:`to_dict`, which may come from a stranger: nothing in it is run.
+
+        Args:
+            content: The fields ``parameters``, ``after_set``, ``signals`` and ``targets``, all optional.
+            where: What was read, for the messages.
+            folder: Folder of the file, if the user gave it.
+
+        Raises:
+            Sim2RealError: A key or a value is wrong.
+        """
+        fields = check_keys(content, ("parameters", *_RESERVED), where)
+        parameters = _named(fields.get("parameters"), f"{where}: parameters")
+        for name, entry in parameters.items():
+            if not isinstance(entry, Mapping):
+                raise Sim2RealError(f"{where}: parameter {name!r} must be {_example(name)}, got {entry!r}.")
+        signals = {}
+        for name, entry in check_keys(fields.get("signals") or {}, SIGNALS, f"{where}: signals").items():
+            signals[name] = dict(check_keys(entry or {}, SIGNALS[name], f"{where}: signals: {name}"))
+        targets = _named(fields.get("targets"), f"{where}: targets")
+        for name, entry in targets.items():
+            check_keys(entry, TARGET_KEYS, f"{where}: target {name!r}")
         file = cls(
             parameters=parameters,
-            after_set=content.get("after_set"),
-            signals={name: dict(fields or {}) for name, fields in signals.items()},
-            targets=_named(content.get("targets") or {}, f"{where}: targets"),
-            folder=str(Path(path).resolve().parent),
+            after_set=fields.get("after_set"),
+            signals=signals,
+            targets=targets,
+            folder=folder,
         )
         try:
             file.space()
             if file.after_set is not None:
-                _import_hook(file.after_set, file.folder)
+                _hook_name(file.after_set)
         except Sim2RealError as error:
             raise Sim2RealError(f"{where}: {error}") from None
+        if file.after_set is not None and not parameters:
+            raise Sim2RealError(
+                f"{where}: after_set = {file.after_set!r} is called when parameters are set, and there are none; "
+                "name some or leave it out."
+            )
         return file
 
     def space(self) -> DomainSpace:
@@ -205,15 +241,33 @@ class _Place:
             raise Sim2RealError(f"{self._where} cannot be set: {error}.") from None
 
 
+def _example(name: str) -> str:
+    return f"a mapping like {{path: unwrapped.{name}, nominal: 1.0, low: 0.5, high: 2.0}}"
+
+
 def _named(content: object, where: str) -> Mapping[str, Any]:
-    names = [name for name in content if isinstance(name, str)] if isinstance(content, Mapping) else []
-    return check_keys(content, names, where)
+    if content is None:
+        return {}
+    if not isinstance(content, Mapping):
+        raise Sim2RealError(f"{where}: expected a mapping of names to values, got {content!r}.")
+    for name in content:
+        if not isinstance(name, str):
+            raise Sim2RealError(
+                f"{where}: the name {name!r} is not text; put it in quotes (YAML takes on, off, yes and no for true "
+                "and false)."
+            )
+    return content
 
 
-def _import_hook(name: object, folder: str | None) -> Callable[[Env], None]:
+def _hook_name(name: object) -> tuple[str, str]:
     module_name, _, function_name = name.partition(":") if isinstance(name, str) else ("", "", "")
     if not module_name or not function_name:
         raise Sim2RealError(f"after_set = {name!r} must be 'module:function'.")
+    return module_name, function_name
+
+
+def _import_hook(name: str, folder: str | None) -> Callable[[Env], None]:
+    module_name, function_name = _hook_name(name)
     if folder is not None and folder not in sys.path:
         sys.path.append(folder)
     try:

@@ -31,6 +31,8 @@ _ENV_CHECKS: dict[str, Callable[[Subject], Outcome]] = {
     "Gymnasium's checker": env_checks.gymnasium_checker,
     "Stable-Baselines3's checker": env_checks.sb3_checker,
     "channels": env_checks.channels_fit,
+    "targets": env_checks.targets_fit,
+    "episodes end": env_checks.episodes_end,
     "same seed": env_checks.same_seed,
     "same seed, other process": env_checks.other_process,
     "same seed, after other episodes": env_checks.after_other_episodes,
@@ -71,7 +73,8 @@ class ParameterRow:
     read_back: Outcome
     """Whether ``get_domain`` reads what was set."""
     effect: Outcome
-    """Whether it moves the trajectory, and from which step on."""
+    """Whether it moves the trajectory, from which step on, and how far at most: in % of the range that an observed
+    number has along the nominal trajectory, or absolute for a number that is constant there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +227,7 @@ def render(report: EnvReport) -> Group:
     parts: list[Any] = [Text(report.env, style="bold"), spaces, checks]
     if report.parameters:
         table = Table(
-            "parameter", "nominal", "bounds", "training", "unit", "read back", "effect from step", box=SIMPLE_HEAD
+            "parameter", "nominal", "bounds", "training", "unit", "read back", "effect from step, size", box=SIMPLE_HEAD
         )
         for row in report.parameters:
             p = row.parameter

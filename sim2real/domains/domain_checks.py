@@ -9,7 +9,7 @@ from typing import Any
 from sim2real.domains.contract import Env, get_domain, set_domain
 from sim2real.domains.env_checks import UNREPEATABLE, Outcome, Subject, one_line, verdict
 from sim2real.domains.space import Domain
-from sim2real.domains.trajectories import Trajectory, action_sequences, first_difference, play
+from sim2real.domains.trajectories import Course, action_sequences, first_difference, play
 
 _TOLERANCE = 1e-6  # relative; absolute where zero was set
 _UNKNOWN = "no_such_parameter"
@@ -130,7 +130,7 @@ def _accepts(function: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
 
 
 def effect(subject: Subject) -> Outcome:
-    """Every parameter moves the trajectory, at one end of its range at least."""
+    """Every parameter moves the trajectory, at one end of its range at least; and how much."""
     if subject.reference is None:
         return UNREPEATABLE
     seed, steps = subject.seed, subject.steps
@@ -163,21 +163,33 @@ def effect(subject: Subject) -> Outcome:
             f"no effect on any of {len(attempts)} trajectories: {', '.join(open_names)}; connect it to the simulator, "
             f"drop it, or check more than {steps} steps if it acts late"
         )
-    return verdict(problems, "each parameter moves the trajectory")
+    return verdict(problems, "each parameter moves the trajectory; in % of the nominal range of an observed number")
 
 
 def _moved(subject: Subject, env: Env, name: str, actions: list[Any], base: Domain) -> str | None:
     parameter = subject.space[name]
-    nominal: Trajectory | None = None
+    nominal: Course | None = None
     moved = {}
+    distances = []
     for end, value in (("low", parameter.low), ("high", parameter.high)):
         if value == parameter.nominal:
             continue
-        nominal = nominal or play(env, {**base, name: parameter.nominal}, actions, subject.seed)
-        index = first_difference(nominal, play(env, {**base, name: value}, actions, subject.seed))
+        nominal = nominal or Course.of(env, {**base, name: parameter.nominal}, actions, subject.seed)
+        other = Course.of(env, {**base, name: value}, actions, subject.seed)
+        index = first_difference(nominal.digests, other.digests)
         if index is not None:
             moved[end] = index
-    return ", ".join(f"{end} {index}" for end, index in moved.items()) or None
+            distances.append(nominal.distance(other))
+    if not moved:
+        return None
+    return f"{', '.join(f'{end} {index}' for end, index in moved.items())}; {_size(distances)}"
+
+
+def _size(distances: list[tuple[float, float] | None]) -> str:
+    relative, absolute = (max(numbers) for numbers in zip(*(d or (0.0, 0.0) for d in distances), strict=True))
+    if relative:
+        return f"{100.0 * relative:.2g} %" if relative < 1.0 else f"{100.0 * relative:.0f} %"
+    return f"{absolute:.2g} absolute" if absolute else "observation unmoved"
 
 
 def _mismatch(expected: Mapping[str, float], found: Any) -> str | None:

@@ -24,6 +24,7 @@ from sim2real.domains.channels import Channel
 from sim2real.domains.contract import Env, action_channels, observation_channels
 from sim2real.domains.randomize import RandomizeDomain
 from sim2real.domains.space import Domain, DomainSpace
+from sim2real.domains.targets import NOMINAL, check_targets
 from sim2real.domains.trajectories import Trajectory, action_sequences, first_difference, play
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
@@ -36,6 +37,7 @@ UNREPEATABLE: Outcome = ("skipped", "needs an env that repeats itself, and it do
 
 _MIDDLE = 0.4  # of the way from low to high; not 0.5, where many nominal values lie
 _SPEED_SECONDS = 0.5
+_LONGEST = 10_000  # control steps within which a random episode should end
 # What Gymnasium's own tests let pass: advice for learning, no breach of the interface.
 _ADVICE = re.compile(r"infinity|recommend|is an image|render_modes|render fps", re.IGNORECASE)
 _COLOUR = re.compile(r"\x1b\[\d*m")
@@ -214,6 +216,27 @@ def pickling(subject: Subject) -> Outcome:
         except Exception as error:
             return "warning", f"its Gymnasium spec cannot be pickled ({one_line(error)}); register 'module:Class'"
     return "ok", "world as pickle and as JSON, spec as pickle"
+
+
+def targets_fit(subject: Subject) -> Outcome:
+    """Every target can be made: its env is known and its domain inside the bounds."""
+    names = [name for name in check_targets(subject.world) if name != NOMINAL]
+    return ("ok", ", ".join(names)) if names else ("skipped", "optional; none are named")
+
+
+def episodes_end(subject: Subject) -> Outcome:
+    """An episode comes to an end, by itself or by a limit of its steps."""
+    with subject.env() as env:
+        limit = env.spec.max_episode_steps if env.spec is not None else None
+        if limit is not None:
+            return "ok", f"after {limit} steps at the latest"
+        env.action_space.seed(subject.seed)
+        env.reset(seed=subject.seed)
+        for step in range(1, _LONGEST + 1):
+            *_, terminated, truncated, _ = env.step(env.action_space.sample())
+            if terminated or truncated:
+                return "ok", f"after {step} steps under random actions"
+    return "error", f"none ended within {_LONGEST:,} random steps; register it with max_episode_steps=..."
 
 
 def double_close(subject: Subject) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, SupportsFloat
 
 import gymnasium as gym
@@ -16,6 +17,8 @@ from sim2real.errors import Sim2RealError
 class GuardFinite(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """Raise as soon as an observation, a reward or an action is NaN or infinite.
 
+    What the env itself raises goes through, with a note on when and in which domain it did.
+
     Args:
         env: Env to guard.
 
@@ -29,7 +32,7 @@ class GuardFinite(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         gym.Wrapper.__init__(self, env)
         self._episode = 0
         self._step = 0
-        self._domain: dict[str, float] = {}
+        self._domain: Mapping[str, float] = {}
         spec = env.spec
         self._name = spec.id if spec is not None else type(env.unwrapped).__name__
 
@@ -37,7 +40,15 @@ class GuardFinite(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         """Reset, and check the first observation."""
         self._episode += 1
         self._step = 0
-        observation, info = self.env.reset(seed=seed, options=options)
+        asked = (options or {}).get("domain")
+        self._domain = asked if isinstance(asked, Mapping) else {}
+        try:
+            observation, info = self.env.reset(seed=seed, options=options)
+        except Sim2RealError:
+            raise
+        except Exception as error:
+            error.add_note(f"in the reset of {self._situation()}")
+            raise
         self._domain = info.get("domain", {})
         self._check("observation", observation)
         return observation, info
@@ -46,7 +57,13 @@ class GuardFinite(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         """Step, and check the action, the observation and the reward."""
         self._step += 1
         self._check("action", action)
-        observation, reward, terminated, truncated, info = self.env.step(action)
+        try:
+            observation, reward, terminated, truncated, info = self.env.step(action)
+        except Sim2RealError:
+            raise
+        except Exception as error:
+            error.add_note(f"in step {self._step} of {self._situation()}")
+            raise
         self._check("observation", observation)
         self._check("reward", reward)
         return observation, reward, terminated, truncated, info
@@ -67,9 +84,13 @@ class GuardFinite(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         number = np.ravel(value)[index]
         channels = {"observation": observation_channels, "action": action_channels}.get(what)
         place = "" if what == "reward" else f" in {element_name(channels(self.env) if channels else None, index)}"
-        domain = ", ".join(f"{name}={number:g}" for name, number in self._domain.items())
         blame = "the policy has diverged" if what == "action" else "the env is at fault"
-        raise Sim2RealError(
-            f"{what} is {number}{place} at step {self._step} of episode {self._episode} of {self._name}"
-            f"{f' (domain: {domain})' if domain else ''}; {blame}."
-        )
+        raise Sim2RealError(f"{what} is {number}{place} at step {self._step} of {self._situation()}; {blame}.")
+
+    def _situation(self) -> str:
+        domain = ", ".join(f"{name}={_short(number)}" for name, number in self._domain.items())
+        return f"episode {self._episode} of {self._name}{f' (domain: {domain})' if domain else ''}"
+
+
+def _short(number: object) -> str:
+    return f"{number:g}" if isinstance(number, (int, float)) else str(number)

@@ -14,7 +14,7 @@ import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
 from sim2real.domains.contract import DomainWrapper, Env, observation_channels
-from sim2real.domains.space import Domain, DomainSpace, Parameter
+from sim2real.domains.space import Domain, DomainSpace
 from sim2real.errors import Sim2RealError
 
 
@@ -38,7 +38,7 @@ class ActionDelay(DomainWrapper):
         space = env.action_space
         if not isinstance(space, gym.spaces.Box):
             raise Sim2RealError(f"action_delay needs a Box action space, the env has {space}; leave the signal out.")
-        parameter = Parameter(nominal=0.0, low=0.0, high=high, unit="steps", train=train)
+        parameter = {"nominal": 0.0, "low": 0.0, "high": high, "unit": "steps", "train": train}
         super().__init__(env, DomainSpace({"action_delay": parameter}))
         self._neutral = np.clip(np.zeros(space.shape, space.dtype), space.low, space.high)
         self._delay = 0.0
@@ -94,8 +94,8 @@ class ObservationNoise(DomainWrapper):
                 f"observation_noise needs a Box observation space, the env has {space}; leave the signal out."
             )
         if isinstance(std, bool) or not isinstance(std, (int, float)) or not 0.0 < std < np.inf:
-            raise Sim2RealError(f"std = {std!r} must be a positive number.")
-        parameter = Parameter(nominal=0.0, low=0.0, high=high, unit="1", train=train)
+            raise Sim2RealError(f"observation_noise: std = {std!r} must be a positive number.")
+        parameter = {"nominal": 0.0, "low": 0.0, "high": high, "unit": "1", "train": train}
         super().__init__(env, DomainSpace({"observation_noise": parameter}))
         channels = observation_channels(env)
         if channels is None:

@@ -38,19 +38,21 @@ class Parameter:
 
     def __post_init__(self) -> None:
         for field in ("nominal", "low", "high"):
-            object.__setattr__(self, field, _number(getattr(self, field), field))
+            object.__setattr__(self, field, finite_number(getattr(self, field), field))
         if self.low > self.high:
             raise Sim2RealError(f"low = {self.low:g} is above high = {self.high:g}; swap them.")
         if not self.low <= self.nominal <= self.high:
             raise Sim2RealError(
                 f"nominal = {self.nominal:g} is outside its bounds [{self.low:g}, {self.high:g}]; widen the bounds."
             )
+        if not isinstance(self.unit, str):
+            raise Sim2RealError(f"unit = {self.unit!r} must be text, like 'kg'.")
         if self.operator not in ("=", "*", "+"):
             raise unknown_name("operator", self.operator, ("=", "*", "+"))
         if self.train is not None:
             if not isinstance(self.train, (tuple, list)) or len(self.train) != 2:
                 raise Sim2RealError(f"train = {self.train!r} must be a pair [low, high].")
-            low, high = (_number(value, "train") for value in self.train)
+            low, high = (finite_number(value, "train") for value in self.train)
             if not self.low <= low <= high <= self.high:
                 raise Sim2RealError(
                     f"train = [{low:g}, {high:g}] must be ordered and inside the bounds [{self.low:g}, {self.high:g}]."
@@ -63,16 +65,19 @@ class Parameter:
         return self.train if self.train is not None else (self.low, self.high)
 
 
-def _number(value: object, field: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        try:  # numpy scalars, and YAML's '1e-3', which its reader takes for a string
-            number = float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            number = math.nan
-        if isinstance(value, bool) or not math.isfinite(number):
-            raise Sim2RealError(f"{field} = {value!r} must be a finite number.")
-        return number
-    return float(value)
+def finite_number(value: object, field: str) -> float:
+    """Return a finite number as ``float``; also a numpy scalar and YAML's ``1e-3``, which its reader takes for text.
+
+    Raises:
+        Sim2RealError: It is something else; the message names the field.
+    """
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise Sim2RealError(f"{field} = {value!r} must be a finite number.")
+    return number
 
 
 class DomainSpace(Mapping[str, Parameter]):
@@ -141,7 +146,7 @@ class DomainSpace(Mapping[str, Parameter]):
                 raise unknown_name("domain parameter", name, self)
             parameter = self[name]
             try:
-                number = _number(value, name)
+                number = finite_number(value, name)
             except Sim2RealError as error:
                 raise Sim2RealError(f"domain parameter {error}") from None
             if not parameter.low <= number <= parameter.high:

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sim2real.domains.adapter import TARGET_KEYS
 from sim2real.domains.contract import domain_space, targets_file
+from sim2real.domains.space import DomainSpace
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError, check_keys, unknown_name
 from sim2real.files import read_yaml
 
 NOMINAL = "nominal"
 """The target that every world has: all parameters at their nominal values."""
-
-_KEYS = ("description", "env", "kwargs", "domain")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +47,13 @@ def read_targets(path: str | Path) -> dict[str, Target]:
 def _parse(content: Mapping[str, Any], where: str) -> dict[str, Target]:
     targets = {}
     for name, entry in content.items():
-        fields = check_keys(entry, _KEYS, f"{where}: target {name!r}")
+        fields = check_keys(entry, TARGET_KEYS, f"{where}: target {name!r}")
         for key in ("kwargs", "domain"):
             if not isinstance(fields.get(key) or {}, Mapping):
                 raise Sim2RealError(f"{where}: target {name!r}: {key} must be a mapping, got {fields[key]!r}.")
-        if not isinstance(fields.get("env") or "", str):
-            raise Sim2RealError(f"{where}: target {name!r}: env must be an id, got {fields['env']!r}.")
+        for key, kind in (("env", "an id"), ("description", "text")):
+            if not isinstance(fields.get(key) or "", str):
+                raise Sim2RealError(f"{where}: target {name!r}: {key} must be {kind}, got {fields[key]!r}.")
         targets[name] = Target(name=name, **{key: value for key, value in fields.items() if value is not None})
     return targets
 
@@ -93,13 +94,46 @@ def find_target(world: World, target: str | Mapping[str, float] | World, file: s
     if target not in targets:
         raise unknown_name("target", target, targets)
     found = targets[target]
-    changed = replace(world, kwargs={**world.kwargs, **found.kwargs})
-    if found.env is not None and found.env != world.env:
-        changed = replace(changed, env=found.env, domain_file=None)
     try:
-        return _fix(changed, found.domain, target)
+        return _fix(_vary(world, found), found.domain, target)
     except Sim2RealError as error:
         raise Sim2RealError(f"target {target!r}: {error}") from None
+
+
+def check_targets(world: World, file: str | Path | None = None) -> tuple[str, ...]:
+    """Check that every target of a world can be made, before a run is spent on reaching one.
+
+    Args:
+        world: The world the targets are variations of.
+        file: A YAML file with more targets.
+
+    Returns:
+        The names of the targets.
+
+    Raises:
+        Sim2RealError: The env of a target, or a parameter in it, is unknown or out of bounds; the message names the
+            target.
+    """
+    targets = list_targets(world, file)
+    spaces: dict[str, DomainSpace] = {}  # to make each env once
+    for name, target in targets.items():
+        there = _vary(world, target)
+        recipe = f"{there.env} {dict(there.kwargs)}"
+        try:
+            if recipe not in spaces:
+                with closing(there.make()) as env:
+                    spaces[recipe] = domain_space(env)
+            spaces[recipe].complete(target.domain)
+        except Sim2RealError as error:
+            raise Sim2RealError(f"target {name!r}: {error}") from None
+    return tuple(targets)
+
+
+def _vary(world: World, target: Target) -> World:
+    changed = replace(world, kwargs={**world.kwargs, **target.kwargs}, domain=None, target=None)
+    if target.env is not None and target.env != world.env:
+        changed = replace(changed, env=target.env, domain_file=None)
+    return changed
 
 
 def _fix(world: World, domain: Mapping[str, float], name: str) -> World:

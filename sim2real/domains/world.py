@@ -17,7 +17,8 @@ from sim2real.domains.contract import Env, domain_space
 from sim2real.domains.guard import GuardFinite
 from sim2real.domains.randomize import RandomizeDomain
 from sim2real.domains.randomizers import RandomizerSpec, make_randomizer
-from sim2real.errors import Sim2RealError, unknown_name
+from sim2real.domains.space import finite_number
+from sim2real.errors import Sim2RealError, check_keys, unknown_name
 
 PLUGIN_GROUP = "sim2real.envs"
 """Entry-point group whose modules register worlds when imported."""
@@ -75,8 +76,10 @@ class World:
             raise
 
     def _wrapped(self, render_mode: str | None) -> Env:
-        env = _make(self.env, {**self.kwargs, **({"render_mode": render_mode} if render_mode else {})})
         file = self.domain_file
+        if file is not None and file.after_set is not None and file.folder is None:
+            self._refuse_foreign_hook(file.after_set)
+        env = _make(self.env, {**self.kwargs, **({"render_mode": render_mode} if render_mode else {})})
         if file is None:
             return env
         from sim2real.domains.signals import ActionDelay, ObservationNoise
@@ -91,6 +94,16 @@ class World:
             env.close()
             raise Sim2RealError(f"domain file for {self.env}: {error}") from None
         return env
+
+    def _refuse_foreign_hook(self, after_set: str) -> None:
+        # A description that came with a policy may name any function there is. Making the env runs the env's own
+        # module anyway, so that one is no further risk.
+        own = self.env.rpartition(":")[0]
+        if not own or not f"{after_set.partition(':')[0]}.".startswith(f"{own}."):
+            raise Sim2RealError(
+                f"the policy's world calls after_set = {after_set!r}, which is not of the env's own module; give the "
+                "domain file yourself with --domain FILE if you trust it."
+            )
 
     def with_domain(self, domain: Mapping[str, float], target: str) -> World:
         """Return this world fixed at a domain, under a target's name."""
@@ -108,12 +121,31 @@ class World:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> World:
-        """Return the world of a :meth:`to_dict`."""
-        file = fields.get("domain_file")
-        try:
-            return cls(**{**fields, "domain_file": None if file is None else DomainFile(**file)})
-        except TypeError as error:
-            raise Sim2RealError(f"not the description of a world: {error}.") from None
+        """Return the world of a :meth:`to_dict`, which may come from a stranger: nothing in it is run.
+
+        Raises:
+            Sim2RealError: A key or a value is wrong.
+        """
+        check_keys(fields, ("env", "kwargs", "domain_file", "domain", "target"), "world")
+        env, kwargs, target = fields.get("env"), fields.get("kwargs", {}), fields.get("target")
+        file, domain = fields.get("domain_file"), fields.get("domain")
+        if not isinstance(env, str):
+            raise Sim2RealError(f"world: env = {env!r} must be the id of an env.")
+        if not isinstance(kwargs, Mapping) or not all(isinstance(name, str) for name in kwargs):
+            raise Sim2RealError(f"world: kwargs = {kwargs!r} must be a mapping of names to values.")
+        if domain is not None:
+            if not isinstance(domain, Mapping):
+                raise Sim2RealError(f"world: domain = {domain!r} must be a mapping of names to numbers.")
+            domain = {name: finite_number(value, f"world: domain: {name}") for name, value in domain.items()}
+        if not isinstance(target, (str, type(None))):
+            raise Sim2RealError(f"world: target = {target!r} must be a name.")
+        return cls(
+            env=env,
+            kwargs=dict(kwargs),
+            domain_file=None if file is None else DomainFile.from_dict(file, "world: domain_file"),
+            domain=domain,
+            target=target,
+        )
 
 
 def load_plugins() -> list[str]:
@@ -147,11 +179,17 @@ def _make(env_id: str, kwargs: Mapping[str, Any]) -> Env:
             raise _unknown_env(env_id, name) from None
     try:
         return gym.make(name, **kwargs)
-    except TypeError as error:
-        if "unexpected keyword argument" in str(error):
-            unexpected = str(error).partition("() ")[2].split(" was raised")[0]
-            raise Sim2RealError(f"env {env_id!r}: {unexpected}; check its arguments.") from None
+    except Sim2RealError:
         raise
+    except (TypeError, ValueError) as error:
+        reason = (str(error).split(" was raised from the environment creator")[0].splitlines() or [""])[0]
+        if "unexpected keyword argument" in reason:
+            raise Sim2RealError(f"env {env_id!r}: {reason.partition('() ')[2]}; check its arguments.") from None
+        if not kwargs:  # then it is the env's mistake, not the user's
+            raise
+        raise Sim2RealError(
+            f"env {env_id!r} refused its arguments {dict(kwargs)}: {reason.rstrip('.')}; check them."
+        ) from error
     except gym.error.DependencyNotInstalled as error:
         raise Sim2RealError(f"env {env_id!r} needs a package that is not installed: {error}") from None
 

@@ -40,7 +40,7 @@ class Evaluation:
     return_mean: float
     """Mean over episodes of the sum of rewards."""
     return_ci95: tuple[float, float] | None
-    """Its 95 % bootstrap interval over episodes."""
+    """Its 95 % interval over episodes."""
     success_rate: float | None
     """Share of episodes that end in success; ``None`` where the env does not say."""
     success_ci95: tuple[float, float] | None

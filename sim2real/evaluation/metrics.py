@@ -4,7 +4,7 @@ Two arms learn in the target world with the same budget: *transfer*, which start
 Symbols: T evaluations at steps t_0 = 0 < … < t_{T−1} = B (the budget); S seeds; transfer's performance p_i(t) of seed i
 and scratch's q_i(t) (mean return or success rate); a bar is the mean over seeds. The final performance p_i(∞) is the
 mean over the last quarter of the evaluations, and A[p_i] = (1/B) ∫ p_i dt by the trapezoid rule. The *floor* is q̄(0),
-what the untrained policy does.
+what the untrained policy does. One number beside the paper's compares transfer with the source policy as it is.
 """
 
 from __future__ import annotations
@@ -135,6 +135,27 @@ def asymptotic_gain(transfer: Curves, scratch: Curves) -> Estimate:
     """Return p̄(∞) − q̄(∞): how much better transfer ends."""
     check_paired(transfer, scratch)
     return mean_interval(transfer.final - scratch.final)
+
+
+def gain_over_zero_shot(transfer: Curves, zero_shot: Curves) -> Estimate:
+    """Return p̄(∞) − z̄: how much better transfer ends than the source policy z that was not trained further.
+
+    Args:
+        transfer: The learner's curves.
+        zero_shot: One evaluation, at step 0, for each of the same seeds.
+
+    Raises:
+        Sim2RealError: They differ in seeds, or zero-shot was evaluated at other steps than 0.
+    """
+    if transfer.seeds != zero_shot.seeds:
+        raise Sim2RealError(
+            f"transfer has {transfer.seeds} seeds and zero-shot {zero_shot.seeds}; run the same seeds in both."
+        )
+    if zero_shot.steps.size != 1:
+        raise Sim2RealError(
+            f"zero-shot does not learn; evaluate it at step 0 alone, not at {zero_shot.steps.tolist()}."
+        )
+    return mean_interval(transfer.final - zero_shot.start)
 
 
 def total_reward_gain(transfer: Curves, scratch: Curves) -> Estimate:

@@ -13,7 +13,11 @@ from sim2real.domains.contract import Env
 from sim2real.domains.randomizers import RandomizerSpec
 from sim2real.domains.space import Domain
 from sim2real.domains.world import World
+from sim2real.errors import Sim2RealError
 from sim2real.seeding import derive_seed
+
+MAX_EPISODE_STEPS = 100_000
+"""Steps after which an episode is taken for one that never ends."""
 
 Predict = Callable[[Any], Any]
 """Maps a batch of observations to a batch of actions."""
@@ -103,7 +107,7 @@ class Evaluator:
             The episodes, in the order of their seeds.
 
         Raises:
-            Sim2RealError: Something is not finite.
+            Sim2RealError: Something is not finite, or an episode does not end.
         """
         waiting = list(enumerate(self._seeds))[::-1]
         running: list[_Lane | None] = []
@@ -121,6 +125,11 @@ class Evaluator:
                     continue
                 observations[index] = lane.step(actions[index])
                 if not lane.over:
+                    if lane.length >= MAX_EPISODE_STEPS:
+                        raise Sim2RealError(
+                            f"an episode has not ended after {MAX_EPISODE_STEPS:,} steps; register the env with "
+                            f"max_episode_steps=..., or let it end."
+                        )
                     continue
                 episodes[lane.index] = lane.episode()
                 running[index] = None

@@ -7,7 +7,7 @@ same again. Figures are built without pyplot, so nothing is left in global state
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 
 from sim2real.evaluation.metrics import Curves
 from sim2real.evaluation.statistics import mean_interval
 from sim2real.files import write_atomic
+from sim2real.studies.numbers import number
 from sim2real.studies.summary import METRIC_WORDS, SHORT_WORDS, metric_number, shown_metrics
 
 
@@ -59,7 +61,7 @@ DARK = Theme(
     verdicts={"pays": "#2fc39a", "does-not-pay": "#ff9b57", "undecided": "#a3abb5"},
 )
 
-_LABEL_GAP = 0.075  # of the axes height: direct labels closer than this would touch
+_LABEL_GAP = 0.06  # of the axes height: direct labels closer than this would touch
 _MARKERS = {"pays": "^", "does-not-pay": "v", "undecided": "D"}
 
 
@@ -159,6 +161,13 @@ def _draw_panel(
             axes.fill_between(steps, low, high, color=color, alpha=0.08 if constant else 0.18, linewidth=0, zorder=2)
         labels.append((float(mean[-1]), arm, color))
     axes.set_xlim(0, _budget(arms))
+    if axes.get_autoscaley_on():  # by the curves, not by the bands of two seeds, which leave any scale
+        ends = [end for curves in arms.values() for end in (curves.values.min(), curves.values.max())]
+        ends += [] if threshold is None else [threshold]
+        pad = 0.05 * (max(ends) - min(ends)) or 1.0
+        axes.set_ylim(min(ends) - pad, max(ends) + pad)
+        if pad > 1 and max(map(abs, ends)) >= 1000:
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     if threshold is not None:
         axes.axhline(threshold, color=theme.muted, linestyle=":", linewidth=1.2, zorder=1)
         labels.append((threshold, "threshold", theme.muted))
@@ -209,18 +218,33 @@ def _style(axes: Axes, theme: Theme) -> None:
 
 
 def _label_at_right(axes: Axes, labels: list[tuple[float, str, str]]) -> None:
-    """Write each label beside the end of its line, moved apart where they would overlap."""
+    """Write labels beside the ends of their lines, in the order of these; a thin line leads from each to its label."""
     bottom, top = axes.get_ylim()
     axes.set_ylim(bottom, top)
-    heights = sorted((((value - bottom) / (top - bottom)), text, color) for value, text, color in labels)
-    previous = -np.inf
-    placed = []
-    for height, text, color in heights:
-        previous = max(height, previous + _LABEL_GAP)
-        placed.append((previous, text, color))
-    overshoot = max(0.0, previous - 1.0)
-    for height, text, color in placed:
-        axes.text(1.02, height - overshoot, text, transform=axes.transAxes, color=color, fontsize=9, va="center")
+    ends = sorted((((value - bottom) / (top - bottom)), text, color) for value, text, color in labels)
+    heights = _spread([end for end, _, _ in ends], _LABEL_GAP)
+    for (end, text, color), height in zip(ends, heights, strict=True):
+        axes.add_artist(
+            Line2D(
+                [1.0, 1.01, 1.04, 1.05], [end, end, height, height], transform=axes.transAxes, color=color,
+                linewidth=0.8, clip_on=False,
+            )
+        )  # fmt: skip
+        axes.text(1.06, height, text, transform=axes.transAxes, color=color, fontsize=9, va="center")
+
+
+def _spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Return rising heights within [0, 1], moved as little as possible (least squares) to be at least ``gap`` apart."""
+    groups: list[tuple[float, int]] = []  # mean and size of runs that touch, with the gaps taken out
+    for index, height in enumerate(heights):
+        mean, size = height - gap * index, 1
+        while groups and groups[-1][0] > mean:
+            other, count = groups.pop()
+            mean, size = (other * count + mean * size) / (count + size), count + size
+        groups.append((mean, size))
+    top = 1 - gap * (len(heights) - 1)
+    flat = [min(max(mean, 0.0), top) for mean, size in groups for _ in range(size)]
+    return [height + gap * index for index, height in enumerate(flat)]
 
 
 def _budget(arms: Mapping[str, Curves]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from html import escape
 from importlib.resources import files
@@ -11,27 +11,25 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from sim2real.evaluation.metrics import Curves, arm_curves
 from sim2real.files import write_atomic
-from sim2real.studies.plots import DARK, LIGHT, Theme, curves_figure, metrics_figure, to_svg, write_png
+from sim2real.studies.markup import figure, paragraph, section, table, terms, value_cell
+from sim2real.studies.numbers import interval, number
+from sim2real.studies.plots import curves_figure, metrics_figure, write_png
 from sim2real.studies.results import read_points, read_result
 from sim2real.studies.summary import (
     METRIC_WORDS,
     SHORT_WORDS,
     SYMBOLS,
     VERDICT_WORDS,
-    interval,
+    did_harm,
+    few_seeds,
     metric_number,
-    number,
     pair,
     percent,
     reason_alone,
     shown_metrics,
 )
-
-Draw = Callable[[Theme, bool], Figure]
 
 _ARM_WORDS = {
     "zero-shot": "source policy, not trained further",
@@ -59,20 +57,20 @@ def write_report(folder: str | Path) -> Path:
     returns, success = _curves(read_points(folder), result)
     threshold = result.get("threshold")
     sections = [
-        _section("Arms", _arms(result)),
-        _section(
+        section("Arms", _arms(result)),
+        section(
             "Learning curves",
-            _figure(
+            figure(
                 lambda theme, narrow: curves_figure(returns, success, threshold, theme=theme, narrow=narrow),
                 _describe_curves(result, returns),
                 "Means over seeds of the evaluations in the target world; bands are 95 % intervals over seeds.",
             )
             + _curve_notes(result),
         ),
-        _section(
+        section(
             "Metrics",
             _metrics(result)
-            + _figure(
+            + figure(
                 lambda theme, narrow: metrics_figure(result, theme=theme, narrow=narrow),
                 "The metrics of the table above as points with their 95 % intervals.",
                 "Point and 95 % interval of each metric, each on its own axis. The vertical line means no difference.",
@@ -80,7 +78,7 @@ def write_report(folder: str | Path) -> Path:
         ),
         _demonstration(folder),
         _domain(result),
-        _section("Provenance", _provenance(result)),
+        section("Provenance", _provenance(result)),
     ]
     template = Template(files("sim2real.studies").joinpath("template.html").read_text(encoding="utf-8"))
     html = template.substitute(
@@ -88,9 +86,11 @@ def write_report(folder: str | Path) -> Path:
         route=escape(pair(result)),
         verdict=result["verdict"],
         headline=escape(VERDICT_WORDS[result["verdict"]]),
+        harm=_harm(result),
         reason=escape(reason_alone(result)).replace(" %", "&nbsp;%"),
-        facts=_terms(_facts(result)),
-        sections="\n".join(section for section in sections if section),
+        caution=paragraph("caution", few_seeds(result)),
+        facts=terms(_facts(result)),
+        sections="\n".join(part for part in sections if part),
         footer=escape(
             f"Written by sim2real {result['provenance'].get('versions', {}).get('sim2real', '')}".strip() + "."
         ),
@@ -114,12 +114,13 @@ def _curves(points: list[dict[str, Any]], result: Mapping[str, Any]) -> tuple[di
     return returns, success
 
 
-def _section(title: str, body: str) -> str:
-    return f"<section>\n<h2>{escape(title)}</h2>\n{body}\n</section>"
-
-
-def _terms(pairs: Iterable[tuple[str, str]]) -> str:
-    return "".join(f"<div><dt>{escape(term)}</dt><dd>{escape(text)}</dd></div>" for term, text in pairs)
+def _harm(result: Mapping[str, Any]) -> str:
+    """Return the line under the headline that keeps it from hiding harm."""
+    if not did_harm(result):
+        return ""
+    words = "But training" if result["verdict"] == "pays" else "Training"
+    text = f"{SYMBOLS['does-not-pay']} {words} ended worse than the source policy as it is"
+    return paragraph("harm does-not-pay", text)
 
 
 def _facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -129,20 +130,17 @@ def _facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Target budget", f"{result['steps']:,} steps"),
         ("Seeds", f"{len(seeds)} in pairs" if len(seeds) > 1 else "1"),
         *([("Episodes per evaluation", f"{result['episodes']:,}")] if "episodes" in result else []),
+        *_over_zero_shot(result),
     ]
 
 
-def _table(caption: str, head: Iterable[str], rows: Iterable[str]) -> str:
-    """Return a table that scrolls inside its own box where the screen is narrow; the box can be reached by keyboard."""
-    columns = "".join(f'<th scope="col"{_words(name)}>{escape(name)}</th>' for name in head)
-    return (
-        f'<div class="scroll" role="region" aria-label="{escape(caption)}" tabindex="0"><table>'
-        f"<thead><tr>{columns}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-    )
-
-
-def _words(column: str) -> str:
-    return ' class="words"' if column in ("Verdict", "Unit") else ""
+def _over_zero_shot(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    name = "gain_over_zero_shot"
+    if name not in result:
+        return []
+    show = partial(metric_number, name)
+    value, ends = show(result[name]["value"]), result[name]["ci95"]
+    return [(METRIC_WORDS[name][0], f"{value} ({interval(ends, show)})" if ends else value)]
 
 
 def _arms(result: Mapping[str, Any]) -> str:
@@ -151,19 +149,17 @@ def _arms(result: Mapping[str, Any]) -> str:
     for arm, entry in result["arms"].items():
         final, success = entry["final_return"], entry.get("final_success") or {"mean": None, "ci95": None}
         words = _ARM_WORDS.get(arm, "starts from the source policy")
+        rate = value_cell("Success", percent(success["mean"]), interval(success["ci95"], percent))
         rows.append(
             f'<tr><th scope="row">{escape(arm)}<small>{escape(words)}</small></th>'
-            f"{_value(percent(success['mean']), interval(success['ci95'], percent)) if with_success else ''}"
-            f"{_value(number(final['mean']), interval(final['ci95']))}"
-            f"<td>{entry['source_steps']:,}</td><td>{entry['target_steps']:,}</td></tr>"
+            f"{rate if with_success else ''}"
+            f"{value_cell('Return', number(final['mean']), interval(final['ci95']))}"
+            f"{value_cell('Source steps', format(entry['source_steps'], ','))}"
+            f"{value_cell('Target steps', format(entry['target_steps'], ','))}</tr>"
         )
     head = ("Arm", *(("Success",) if with_success else ()), "Return", "Source steps", "Target steps")
     note = "At the end of the budget: means over seeds with 95 % intervals. Steps are for each seed."
-    return _table("Arms: how they end, and the steps they used", head, rows) + f'<p class="note">{note}</p>'
-
-
-def _value(text: str, ends: str) -> str:
-    return f"<td>{text}<small>{ends}</small></td>"
+    return table("Arms: how they end, and the steps they used", head, rows, cards=True) + f'<p class="note">{note}</p>'
 
 
 def _metrics(result: Mapping[str, Any]) -> str:
@@ -173,30 +169,14 @@ def _metrics(result: Mapping[str, Any]) -> str:
         ends = interval(entry["ci95"], partial(metric_number, name))
         rows.append(
             f'<tr><th scope="row">{escape(title)}<small>{escape(words)}</small></th>'
-            f"{_value(metric_number(name, entry['value']), ends)}"
-            f'<td class="words {entry["verdict"]}"><span aria-hidden="true">{SYMBOLS[entry["verdict"]]}</span> '
-            f"{SHORT_WORDS[entry['verdict']]}</td></tr>"
+            f"{value_cell('Value', metric_number(name, entry['value']), ends)}"
+            f'<td data-column="Verdict" class="words {entry["verdict"]}">'
+            f'<span aria-hidden="true">{SYMBOLS[entry["verdict"]]}</span> {SHORT_WORDS[entry["verdict"]]}</td></tr>'
         )
-    lead = f"<p>Each metric compares {escape(result['method'])} with scratch and is judged on its own.</p>"
-    return lead + _table("Transfer metrics", ("Metric", "Value, 95\N{NO-BREAK SPACE}% interval", "Verdict"), rows)
-
-
-def _figure(draw: Draw, alt: str, caption: str) -> str:
-    """Return a figure in four versions, of which the browser shows the one for its width and colour scheme."""
-
-    def source(theme: Theme, narrow: bool) -> str:
-        encoded = base64.b64encode(to_svg(draw(theme, narrow)).encode()).decode()
-        return f"data:image/svg+xml;base64,{encoded}"
-
-    phone, dark = "(max-width: 40rem)", "(prefers-color-scheme: dark)"
-    return (
-        "<figure><picture>"
-        f'<source media="{phone} and {dark}" srcset="{source(DARK, True)}">'
-        f'<source media="{phone}" srcset="{source(LIGHT, True)}">'
-        f'<source media="{dark}" srcset="{source(DARK, False)}">'
-        f'<img src="{source(LIGHT, False)}" alt="{escape(alt)}">'
-        f"</picture><figcaption>{escape(caption)}</figcaption></figure>"
-    )
+    last = ", the last one with zero-shot," if "gain_over_zero_shot" in result else ""
+    lead = f"<p>Each metric compares {escape(result['method'])} with scratch{last} and is judged on its own.</p>"
+    head = ("Metric", "Value, 95\N{NO-BREAK SPACE}% interval", "Verdict")
+    return lead + table("Transfer metrics", head, rows, cards=True)
 
 
 def _describe_curves(result: Mapping[str, Any], returns: Mapping[str, Curves]) -> str:
@@ -221,19 +201,7 @@ def _curve_notes(result: Mapping[str, Any]) -> str:
         notes.append("Scratch is above transfer from the start.")
     else:
         notes.append(f"From step {crossover:,} on, scratch stays above transfer.")
-    if _lost_to_zero_shot(result):
-        notes.append(
-            f"The source policy as it was (zero-shot) ends above {result['method']}: training it further did harm."
-        )
     return f'<p class="note">{escape(" ".join(notes))}</p>'
-
-
-def _lost_to_zero_shot(result: Mapping[str, Any]) -> bool:
-    arms = result["arms"]
-    if result["method"] not in arms or "zero-shot" not in arms:
-        return False
-    ours, zero_shot = (arms[arm]["final_return"]["ci95"] for arm in (result["method"], "zero-shot"))
-    return ours is not None and zero_shot is not None and bool(ours[1] < zero_shot[0])
 
 
 def _demonstration(folder: Path) -> str:
@@ -241,7 +209,7 @@ def _demonstration(folder: Path) -> str:
     if not video.is_file():
         return ""
     image = f' poster="data:image/png;base64,{_encoded(poster)}"' if poster.is_file() else ""
-    return _section(
+    return section(
         "Demonstration",
         '<figure><video controls playsinline preload="metadata" aria-label="The same episodes played by each policy"'
         f'{image} src="data:video/mp4;base64,{_encoded(video)}"></video>'
@@ -268,14 +236,14 @@ def _domain(result: Mapping[str, Any]) -> str:
             f'<td class="words">{escape(unit)}</td></tr>'
         )
     head = ("Parameter", "Nominal", result["target"] or "Target", "Unit")
-    return _section("Target world", _table("Domain of the target", head, rows))
+    return section("Target world", table("Domain of the target", head, rows))
 
 
 def _provenance(result: Mapping[str, Any]) -> str:
     provenance = result["provenance"]
     source = provenance.get("source_policy") or {}
     versions = provenance.get("versions") or {}
-    terms = {
+    entries = {
         "Created": provenance.get("created"),
         "Seeds": ", ".join(str(seed) for seed in result["seeds"]),
         "Source policy": ", ".join(
@@ -283,7 +251,7 @@ def _provenance(result: Mapping[str, Any]) -> str:
         ),
         "Versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
     }
-    listed = "".join(f"<dt>{term}</dt><dd>{escape(str(text))}</dd>" for term, text in terms.items() if text)
+    listed = "".join(f"<dt>{term}</dt><dd>{escape(str(text))}</dd>" for term, text in entries.items() if text)
     commands = (("The source policy comes from", source), ("This transfer comes from", provenance))
     return f'<dl class="plain">{listed}</dl>' + "".join(
         f'<p class="note">{words}</p><pre><code>{escape(made["command"])}</code></pre>'

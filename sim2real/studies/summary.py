@@ -12,12 +12,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from sim2real.studies.numbers import MISSING, interval, number
 from sim2real.studies.results import METRICS
 
 VERDICT_WORDS = {"pays": "Transfer pays", "does-not-pay": "Transfer does not pay", "undecided": "Undecided"}
 SHORT_WORDS = {"pays": "pays", "does-not-pay": "does not pay", "undecided": "undecided"}
 SYMBOLS = {"pays": "▲", "does-not-pay": "▼", "undecided": "◆"}
-MISSING = "–"
 
 METRIC_WORDS = {
     "jumpstart": ("Jumpstart", "Lead in return before any step in the target."),
@@ -35,20 +35,12 @@ METRIC_WORDS = {
         "Average lead, relative to what scratch gains on average over the untrained policy.",
     ),
     "success_gain": ("Success gain", "Lead in success rate at the end, in percentage points."),
+    "gain_over_zero_shot": ("Gain over zero-shot", "Lead in return at the end over the source policy as it is."),
 }
-"""Title of each metric and what it measures, transfer against scratch."""
+"""Title of each metric and what it measures: transfer against scratch, and last against zero-shot."""
 
 _STYLES = {"pays": "green", "does-not-pay": "red", "undecided": "yellow"}
 _RATIOS = ("time_to_threshold_ratio", "transfer_ratio")
-
-
-def number(value: float | None) -> str:
-    """Return a number with three significant digits and a true minus sign; a dash for ``None``."""
-    if value is None:
-        return MISSING
-    if value != 0 and abs(value) >= 1000:
-        return f"{value:,.0f}".replace("-", "−")
-    return f"{value:.3g}".replace("-", "−")
 
 
 def metric_number(name: str, value: float | None) -> str:
@@ -64,19 +56,27 @@ def percent(value: float | None) -> str:
     return MISSING if value is None else f"{100 * value:.0f}\N{NO-BREAK SPACE}%"
 
 
-def interval(ends: Sequence[float] | None, show: Callable[[float], str] = number) -> str:
-    """Return e.g. ``"0.9 to 1.5"``; a dash where there is no interval."""
-    return MISSING if ends is None else f"{show(ends[0])} to {show(ends[1])}"
-
-
 def pair(result: Mapping[str, Any]) -> str:
     """Return the env and the target of a result, e.g. ``"CartPole-v1 → worn"``."""
     return f"{result['env']} → {result['target'] or 'target'}"
 
 
 def shown_metrics(result: Mapping[str, Any]) -> list[str]:
-    """Return the metrics worth a row: all of them, without the success gain where the env reports no success."""
-    return [name for name in METRICS if name != "success_gain" or result[name]["value"] is not None]
+    """Return the metrics worth a row: those there are, without the success gain where the env reports no success."""
+    listed = [name for name in METRICS if name in result]
+    return [name for name in listed if name != "success_gain" or result[name]["value"] is not None]
+
+
+def few_seeds(result: Mapping[str, Any]) -> str:
+    """Return what to make of the intervals of two or three seeds; ``""`` for more, and for one, which has none."""
+    seeds = len(result["seeds"])
+    return f"Intervals of {seeds} seeds are nearly useless; run at least 5." if 1 < seeds < 4 else ""
+
+
+def did_harm(result: Mapping[str, Any]) -> bool:
+    """Return whether training further surely ended worse than the source policy as it was."""
+    ends = result.get("gain_over_zero_shot", {}).get("ci95")
+    return ends is not None and bool(ends[1] < 0)
 
 
 def reason_alone(result: Mapping[str, Any]) -> str:
@@ -121,7 +121,8 @@ def summary_table(result: Mapping[str, Any]) -> Group:
         )
     verdict = Text(f"{VERDICT_WORDS[result['verdict']]}. ", style=f"bold {_STYLES[result['verdict']]}")
     verdict.append(reason_alone(result), style="default not bold")
-    return Group(arms, metrics, Padding(verdict, (1, 0)))
+    note = [Text(few_seeds(result), style="dim")] if few_seeds(result) else []
+    return Group(arms, metrics, Padding(verdict, (1, 0)), *note)
 
 
 def _table(title: str) -> Table:

@@ -102,7 +102,7 @@ def save_checkpoint(learner: BaseAlgorithm, folder: Path) -> Path:
         shutil.rmtree(final, ignore_errors=True)
         beside.rename(final)
         _sync(folder)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # safetensors reports a full disk in its own class
         shutil.rmtree(beside, ignore_errors=True)
         raise cannot_write(final, error) from None
     for old in list_checkpoints(folder)[:-KEPT]:

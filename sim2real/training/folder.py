@@ -1,11 +1,13 @@
-"""The folder of a training: where each of its files stands, and who may write into it."""
+"""The folders of trainings and transfers: where each file stands, and who may write into them."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,49 +17,53 @@ from sim2real.errors import Sim2RealError
 from sim2real.files import cannot_write, make_folder, read_jsonl, read_yaml, write_atomic
 
 
-class RunFolder:
-    """Files of one training, or of one arm of a transfer.
+class ClaimedFolder:
+    """A folder that belongs to one piece of work, described by its ``config.yaml``.
 
     Args:
         path: The folder; it need not exist yet.
+        product: Name of the file that is there when the work is finished.
+        kept: Patterns of what is worth keeping when the work breaks off, from ``path``.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, product: str, kept: tuple[str, ...]) -> None:
         self.path = path
-        self.policy = path / "policy.zip"
         self.config = path / "config.yaml"
-        self.metrics = path / "metrics.jsonl"
-        self.checkpoints = path / "checkpoints"
-        self.tensorboard = path / "tensorboard"
+        self._product, self._kept = path / product, kept
 
     @property
     def finished(self) -> bool:
-        """Whether the training ran to its end."""
-        return self.policy.exists()
+        """Whether the work was done to its end."""
+        return self._product.exists()
 
-    def claim(self, config: Mapping[str, Any], *, resume: bool) -> bool:
-        """Make the folder this run's own.
+    @contextmanager
+    def claim(self, config: Mapping[str, Any], *, resume: bool) -> Iterator[None]:
+        """Hold the folder while the work is done; remove it if that breaks off with nothing worth keeping.
 
         Args:
-            config: Everything needed to run it again, JSON-plain.
-            resume: Go on with what is there, if it is the same run.
-
-        Returns:
-            Whether the folder is new.
+            config: Everything needed to do it again, JSON-plain.
+            resume: Go on with what is there, if it is the same work.
 
         Raises:
-            Sim2RealError: It holds another run, or cannot be written.
+            Sim2RealError: It holds other work, another process is writing there, or it cannot be written.
         """
         if self.path.exists() and not self.path.is_dir():
             raise Sim2RealError(f"--out {self.path} is a file; choose a folder.")
-        if self.config.exists():
+        is_new = not self.config.exists()
+        if not is_new:
             self._check_same(config, resume)
-            return False
-        if self.path.exists() and any(self.path.iterdir()):
+        elif self.path.exists() and any(self.path.iterdir()):
             raise Sim2RealError(f"--out {self.path} exists and is not empty; choose another folder.")
         make_folder(self.path)
-        write_atomic(self.config, yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False))
-        return True
+        with self._locked():
+            try:
+                if is_new:
+                    write_atomic(self.config, yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False))
+                yield
+            except BaseException:
+                if is_new and not self.finished and not any(any(self.path.glob(kept)) for kept in self._kept):
+                    shutil.rmtree(self.path, ignore_errors=True)
+                raise
 
     def _check_same(self, config: Mapping[str, Any], resume: bool) -> None:
         if not resume:
@@ -72,10 +78,34 @@ class RunFolder:
                 f"another folder."
             )
 
-    def discard(self) -> None:
-        """Remove the folder, unless there is a checkpoint to go on from."""
-        if not any(self.checkpoints.glob("step_*")) and not self.finished:
-            shutil.rmtree(self.path, ignore_errors=True)
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            # The lock is on the folder itself: it leaves no file, and ends with the process however that ends.
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise Sim2RealError(
+                f"another process is writing to {self.path}; wait for it to end, or choose another folder."
+            ) from None
+        finally:
+            os.close(descriptor)
+
+
+class RunFolder(ClaimedFolder):
+    """Files of one training, or of one arm of a transfer.
+
+    Args:
+        path: The folder; it need not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, product="policy.zip", kept=("checkpoints/step_*",))
+        self.policy = path / "policy.zip"
+        self.metrics = path / "metrics.jsonl"
+        self.checkpoints = path / "checkpoints"
+        self.tensorboard = path / "tensorboard"
 
     def read_curve(self) -> list[dict[str, Any]]:
         """Return the evaluations so far, one mapping each."""
@@ -96,3 +126,20 @@ class RunFolder:
         points = [point for point in self.read_curve() if point["step"] <= step]
         if points or self.metrics.exists():
             write_atomic(self.metrics, "".join(json.dumps(point) + "\n" for point in points))
+
+
+class TransferFolder(ClaimedFolder):
+    """Files of one transfer: those of its arms, and what they amount to.
+
+    Args:
+        path: The folder; it need not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, product="result.json", kept=("arms/*/*/policy.zip", "arms/*/*/checkpoints/step_*"))
+        self.result = path / "result.json"
+        self.curves = path / "curves.jsonl"
+
+    def arm(self, method: str, seed: int) -> Path:
+        """Return the run folder of one arm with one seed."""
+        return self.path / "arms" / method / f"seed_{seed}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from functools import cache
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from sim2real.deployment.networks import algorithm_class
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError, unknown_name
-from sim2real_policies import ALGORITHMS, tuned_hyperparameters
+from sim2real_policies import tuned_hyperparameters
 
 OWN = ("net_arch", "activation", "n_envs", "normalize_observation", "normalize_reward")
 """Names that are ours; all others are arguments of the Stable-Baselines3 algorithm."""
@@ -33,24 +34,14 @@ _STRUCTURAL = {
 }
 
 
-@cache
-def algorithm_class(algo: str) -> Any:
-    """Return the Stable-Baselines3 class of an algorithm.
+def known_hyperparameters(algo: str) -> tuple[str, ...]:
+    """Return every hyperparameter name of an algorithm.
 
     Raises:
-        Sim2RealError: The name is unknown.
+        Sim2RealError: The algorithm is unknown.
     """
-    if algo not in ALGORITHMS:
-        raise unknown_name("algorithm", algo, ALGORITHMS)
-    import stable_baselines3
-
-    return getattr(stable_baselines3, algo.upper())
-
-
-def known_hyperparameters(algo: str) -> tuple[str, ...]:
-    """Return every hyperparameter name of an algorithm."""
-    arguments = inspect.signature(algorithm_class(algo).__init__).parameters
-    return (*OWN, *(name for name in arguments if name != "self" and name not in _STRUCTURAL))
+    arguments = inspect.signature(algorithm_class(algo)).parameters
+    return (*OWN, *(name for name in arguments if name not in _STRUCTURAL))
 
 
 def resolve_hyperparameters(algo: str, world: World, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -72,15 +63,100 @@ def resolve_hyperparameters(algo: str, world: World, overrides: Mapping[str, Any
     control = world.kwargs.get("control")
     tuned = tuned_hyperparameters(algo, env_id, f"control={control}" if control else None)
     values = {**tuned, **(overrides or {})}
+    for name, value in values.items():
+        if name in _RULES:
+            check, words = _RULES[name]
+            if not check(value):
+                raise Sim2RealError(f"hyperparameter {name} = {value!r} must be {words}.")
     if values["activation"] not in ACTIVATIONS:
         raise unknown_name("activation", values["activation"], ACTIVATIONS)
-    for name in ("n_envs", "batch_size", "n_steps", "buffer_size", "n_epochs"):
-        if name in values and (isinstance(values[name], bool) or not isinstance(values[name], int) or values[name] < 1):
-            raise Sim2RealError(f"hyperparameter {name} = {values[name]!r} must be a positive whole number.")
-    rate = values["learning_rate"]
-    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0.0 < rate < float("inf"):
-        raise Sim2RealError(f"hyperparameter learning_rate = {rate!r} must be a positive number.")
-    widths = values["net_arch"]
-    if not isinstance(widths, list) or not all(isinstance(w, int) and w > 0 for w in widths):
-        raise Sim2RealError(f"hyperparameter net_arch = {widths!r} must be a list of layer widths, like [64, 64].")
+    if values.get("buffer_size", values["batch_size"]) < values["batch_size"]:
+        raise Sim2RealError(
+            f"hyperparameter buffer_size = {values['buffer_size']} is less than batch_size = {values['batch_size']}; "
+            f"raise it."
+        )
     return values
+
+
+Rule = tuple[Callable[[Any], bool], str]
+
+
+def _whole(low: int) -> Rule:
+    def check(value: Any) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and value >= low
+
+    return check, f"a whole number of at least {low}"
+
+
+def _number(low: float, high: float = math.inf, *, above: bool = False, none: bool = False) -> Rule:
+    def check(value: Any) -> bool:
+        if value is None:
+            return none
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            return False
+        return (value > low if above else value >= low) and value <= high
+
+    words = f"a number {'above' if above else 'of at least'} {low:g}"
+    return check, words + (f" and at most {high:g}" if high < math.inf else "") + (", or null" if none else "")
+
+
+def _entropy(value: Any) -> bool:
+    if isinstance(value, str):
+        word, _, start = value.partition("_")
+        return word == "auto" and (not start or _number(0.0, above=True)[0](_as_float(start)))
+    return _number(0.0)[0](value)
+
+
+def _as_float(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _switch(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _widths(value: Any) -> bool:
+    return isinstance(value, list) and all(_whole(1)[0](width) for width in value)
+
+
+_ON_OFF: Rule = (_switch, "true or false")
+
+_RULES: Mapping[str, Rule] = {
+    "net_arch": (_widths, "a list of layer widths, like [64, 64]"),
+    "n_envs": _whole(1),
+    "normalize_observation": _ON_OFF,
+    "normalize_reward": _ON_OFF,
+    "learning_rate": _number(0.0, 1.0, above=True),
+    "gamma": _number(0.0, 1.0),
+    "batch_size": _whole(1),
+    "stats_window_size": _whole(1),
+    "use_sde": _ON_OFF,
+    "sde_sample_freq": _whole(-1),
+    # off-policy
+    "buffer_size": _whole(1),
+    "learning_starts": _whole(0),
+    "tau": _number(0.0, 1.0, above=True),
+    "train_freq": _whole(1),
+    "gradient_steps": _whole(-1),
+    "action_noise": _number(0.0, none=True),
+    "ent_coef": (_entropy, "a number of at least 0, auto, or auto_START with a number above 0"),
+    "target_update_interval": _whole(1),
+    "use_sde_at_warmup": _ON_OFF,
+    "policy_delay": _whole(1),
+    "target_policy_noise": _number(0.0),
+    "target_noise_clip": _number(0.0),
+    # n-step returns off-policy, length of a rollout on-policy
+    "n_steps": _whole(1),
+    "n_epochs": _whole(1),
+    "gae_lambda": _number(0.0, 1.0),
+    "clip_range": _number(0.0, above=True),
+    "clip_range_vf": _number(0.0, above=True, none=True),
+    "normalize_advantage": _ON_OFF,
+    "vf_coef": _number(0.0),
+    "max_grad_norm": _number(0.0, above=True),
+    "target_kl": _number(0.0, above=True, none=True),
+}
+"""What each hyperparameter may be; the few not named are checked by Stable-Baselines3."""

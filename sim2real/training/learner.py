@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
+from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.noise import NormalActionNoise
@@ -17,7 +18,14 @@ from sim2real.domains.contract import Env
 from sim2real.domains.randomizers import RandomizerSpec
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
-from sim2real.training.hyperparameters import OWN, algorithm_class
+from sim2real.training.fast.sac import FastSAC
+from sim2real.training.fast.td3 import FastTD3
+from sim2real.training.hyperparameters import OWN
+
+_LEARNERS: Mapping[str, Any] = {"sac": FastSAC, "td3": FastTD3, "ppo": PPO}
+
+_COMPILE_FROM = 5_000
+"""Env steps from which compiling the update (seconds; once for each machine and network) saves time."""
 
 _ACTIVATIONS: Mapping[str, type[torch.nn.Module]] = {
     "relu": torch.nn.ReLU,
@@ -71,7 +79,9 @@ def make_training_env(
     return vec_env
 
 
-def make_learner(algo: str, vec_env: VecEnv, hyperparameters: Mapping[str, Any], seed: int) -> BaseAlgorithm:
+def make_learner(
+    algo: str, vec_env: VecEnv, hyperparameters: Mapping[str, Any], *, seed: int, steps: int
+) -> BaseAlgorithm:
     """Build a learner with fresh networks and optimizers.
 
     Args:
@@ -79,6 +89,7 @@ def make_learner(algo: str, vec_env: VecEnv, hyperparameters: Mapping[str, Any],
         vec_env: What it collects from.
         hyperparameters: Full hyperparameters, see :func:`~sim2real.training.hyperparameters.resolve_hyperparameters`.
         seed: Seeds the initial weights.
+        steps: Env steps it will take, which decide whether compiling its update pays.
 
     Raises:
         Sim2RealError: Stable-Baselines3 refuses a value.
@@ -94,7 +105,7 @@ def make_learner(algo: str, vec_env: VecEnv, hyperparameters: Mapping[str, Any],
 
         arguments["replay_buffer_class"] = HerReplayBuffer
     try:
-        return algorithm_class(algo)(  # type: ignore[no-any-return]
+        learner: BaseAlgorithm = _LEARNERS[algo](
             "MultiInputPolicy" if is_dict else "MlpPolicy",
             vec_env,
             policy_kwargs={
@@ -105,5 +116,8 @@ def make_learner(algo: str, vec_env: VecEnv, hyperparameters: Mapping[str, Any],
             device="cpu",
             **arguments,
         )
+        if isinstance(learner, (FastSAC, FastTD3)):
+            learner.compiled = steps >= _COMPILE_FROM
     except (AssertionError, TypeError, ValueError) as error:
         raise Sim2RealError(f"{algo} refuses its hyperparameters: {' '.join(str(error).split())}") from error
+    return learner

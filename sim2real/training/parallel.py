@@ -7,8 +7,10 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
+from sim2real.errors import Sim2RealError
 from sim2real.training.callbacks import Progress
 
 Job = TypeVar("Job")
@@ -53,6 +55,11 @@ def run_jobs(
                     listeners[index](progress)
                 for future in done:
                     future.result()
+        except BrokenProcessPool:
+            raise Sim2RealError(
+                "a worker process ended before its work was done: out of memory, killed, or unable to start; in a "
+                "script, the call must stand under: if __name__ == '__main__':"
+            ) from None
         except BaseException:
             for process in list((pool._processes or {}).values()):
                 process.terminate()

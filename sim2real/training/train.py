@@ -19,6 +19,7 @@ from sim2real.deployment.bundle import load_policy, provenance
 from sim2real.deployment.policy import BundleInfo, Policy
 from sim2real.domains.contract import action_channels, domain_space, observation_channels
 from sim2real.domains.randomizers import RandomizerSpec, make_randomizer
+from sim2real.domains.targets import check_targets
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real.evaluation.rollouts import Evaluator
@@ -124,6 +125,8 @@ def train(
             training is not finite. A folder made by this call in which nothing is worth keeping is removed.
     """
     world = World.of(env, kwargs=kwargs, domain_file=domain_file)
+    if world.domain_file is not None and world.domain_file.targets:
+        check_targets(world)  # they travel with the bundle
     config = make_config(
         world,
         algo=algo,
@@ -220,19 +223,15 @@ def run_training(
         Sim2RealError: The folder holds another run, or a number is not finite.
     """
     files = RunFolder(folder)
-    is_new = files.claim(config.to_dict(), resume=resume)
-    if files.finished:
-        if listener is not None:
-            listener(config.steps)
-        return Run(folder=folder, policy=load_policy(files.policy), curve=files.read_curve())
-    try:
-        with _one_thread():
-            policy = _learn(config, files, prepare, listener)
-        policy.save(files.policy)
-    except BaseException:
-        if is_new:
-            files.discard()
-        raise
+    with files.claim(config.to_dict(), resume=resume):
+        if files.finished:
+            if listener is not None:
+                listener(config.steps)
+            policy = load_policy(files.policy)
+        else:
+            with _one_thread():
+                policy = _learn(config, files, prepare, listener)
+            policy.save(files.policy)
     return Run(folder=folder, policy=policy, curve=files.read_curve())
 
 
@@ -246,7 +245,11 @@ def _learn(config: TrainingConfig, files: RunFolder, prepare: Prepare | None, li
     )
     with closing(vec_env), evaluator:
         learner = make_learner(
-            config.algo, vec_env, config.hyperparameters, derive_seed(config.seed, "initial weights")
+            config.algo,
+            vec_env,
+            config.hyperparameters,
+            seed=derive_seed(config.seed, "initial weights"),
+            steps=config.steps,
         )
         # A method's callbacks come first: a checkpoint then holds what they leave.
         callbacks: list[BaseCallback] = [
@@ -272,7 +275,15 @@ def _learn(config: TrainingConfig, files: RunFolder, prepare: Prepare | None, li
             learner.set_logger(logger)
             # The first segment resets the envs; a reset by learn() itself would shift the normalizer.
             learner._last_obs = vec_env.observation_space.sample()
-            learner.learn(config.steps - done, callback=CallbackList(callbacks), reset_num_timesteps=False)
+            try:
+                learner.learn(config.steps - done, callback=CallbackList(callbacks), reset_num_timesteps=False)
+            except ValueError as error:  # torch refuses a distribution of such numbers before an env sees them
+                if all(bool(p.isfinite().all()) for p in learner.policy.parameters()):
+                    raise
+                raise Sim2RealError(
+                    f"the networks diverged to values that are not finite by step {learner.num_timesteps}; lower "
+                    f"learning_rate = {config.hyperparameters['learning_rate']:g}."
+                ) from error
         info = _describe(config, evaluator)
         return Policy.from_sb3(learner, info=info)
 
@@ -296,7 +307,7 @@ def _describe(config: TrainingConfig, evaluator: Evaluator) -> BundleInfo:
 
 
 def command_line() -> str:
-    """Return the command that this process runs, without the machine's paths."""
+    """Return the command that this process runs, as it was typed after the program's name."""
     return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 

@@ -55,13 +55,20 @@ class TransferMethod(Protocol):
 Method = TypeVar("Method", bound=TransferMethod)
 
 
-def with_settings(method: type[Method], overrides: Mapping[str, Any]) -> tuple[Method, dict[str, Any]]:
+def with_settings(method: type[Method], overrides: Mapping[str, Any], algo: str) -> tuple[Method, dict[str, Any]]:
     """Build a method from those overrides that are its settings; return it with the others.
 
     Raises:
-        Sim2RealError: A setting has a value that cannot be.
+        Sim2RealError: A name is neither a setting of the method nor a hyperparameter of ``algo``, or a setting has a
+            value that cannot be.
     """
+    from sim2real.training.hyperparameters import known_hyperparameters
+
     names = [field.name for field in fields(method)]  # type: ignore[arg-type]
+    known = [*names, *known_hyperparameters(algo)]
+    for name in overrides:
+        if name not in known:
+            raise unknown_name(f"setting of {method.name} or {algo} hyperparameter", name, known)
     settings = {name: value for name, value in overrides.items() if name in names}
     return method(**settings), {name: value for name, value in overrides.items() if name not in names}
 

@@ -17,17 +17,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from stable_baselines3 import SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.sac.policies import SACPolicy
 from stable_baselines3.td3.policies import TD3Policy
-from torch.utils.hooks import RemovableHandle
 
 from sim2real.deployment.policy import Policy
 from sim2real.errors import Sim2RealError
+from sim2real.training.fast.sac import FastSAC
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +39,9 @@ class FineTune:
 
     critic_warmup: int | None = None
     """Steps in which the actor is frozen; a tenth of the budget, at most 500, if ``None``."""
-    collect_first: int = 100
-    """Steps before the first update, with the source policy acting, for an off-policy learner."""
+    collect_first: int | None = None
+    """Steps before the first update of an off-policy learner, in which the source policy acts; a tenth of the budget,
+    at most 100, if ``None``."""
 
     def __post_init__(self) -> None:
         for name in ("critic_warmup", "collect_first"):
@@ -61,16 +61,18 @@ class FineTune:
     def prepare(self, learner: BaseAlgorithm, source: Policy, steps: int) -> Sequence[BaseCallback]:
         """Copy networks and normalizer; return the callback that freezes and thaws the actor."""
         warmup = min(steps // 10, 500) if self.critic_warmup is None else self.critic_warmup
-        if warmup >= steps:
-            raise Sim2RealError(
-                f"critic_warmup = {warmup} leaves nothing of the budget of {steps} steps; lower it or raise --steps."
-            )
+        collect = min(steps // 10, 100) if self.collect_first is None else self.collect_first
+        for name, value in (("critic_warmup", warmup), ("collect_first", collect)):
+            if value >= steps:
+                raise Sim2RealError(
+                    f"{name} = {value} leaves nothing of the budget of {steps} steps; lower it or raise --steps."
+                )
         source.copy_into(learner)
         normalize = learner.get_vec_normalize_env()
         if normalize is not None and source.normalizer is not None:
             source.normalizer.into_vec_normalize(normalize)
             normalize.training = False
-        return [CriticWarmup(warmup, self.collect_first if isinstance(learner, OffPolicyAlgorithm) else 0)]
+        return [CriticWarmup(warmup, collect)]
 
 
 class CriticWarmup(BaseCallback):
@@ -85,7 +87,6 @@ class CriticWarmup(BaseCallback):
         super().__init__()
         self._warmup, self._collect_first = warmup, collect_first
         self._gradient_steps = 0
-        self._hold: RemovableHandle | None = None
 
     def _on_training_start(self) -> None:
         if isinstance(self.model, OffPolicyAlgorithm):
@@ -98,18 +99,8 @@ class CriticWarmup(BaseCallback):
         frozen = step < self._warmup
         for parameter in _actor_parameters(self.model):
             parameter.requires_grad_(not frozen)
-        if isinstance(self.model, SAC) and self.model.log_ent_coef is not None:
-            self._hold_entropy(self.model, frozen)
-
-    def _hold_entropy(self, model: SAC, frozen: bool) -> None:
-        assert model.log_ent_coef is not None
-        assert model.ent_coef_optimizer is not None
-        if frozen and self._hold is None:
-            self._hold = model.log_ent_coef.register_hook(torch.zeros_like)  # type: ignore[no-untyped-call]
-        elif not frozen and self._hold is not None:
-            self._hold.remove()
-            self._hold = None
-            model.ent_coef_optimizer.state.clear()  # it counted the held steps
+        if isinstance(self.model, FastSAC):
+            self.model.hold_entropy(frozen)
 
     def _on_step(self) -> bool:
         return True

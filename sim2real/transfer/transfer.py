@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -26,7 +25,7 @@ from sim2real.progress import show_progress
 from sim2real.seeding import derive_seed
 from sim2real.studies.report import write_report
 from sim2real.training.callbacks import Progress
-from sim2real.training.folder import RunFolder
+from sim2real.training.folder import RunFolder, TransferFolder
 from sim2real.training.parallel import run_jobs
 from sim2real.training.train import TrainingConfig, command_line, default_folder, make_config, run_training
 from sim2real.transfer.base import TransferMethod, find_method, with_settings
@@ -117,7 +116,9 @@ def transfer(
         check_policy_fits(source, target_env)
         space = domain_space(target_env)
     seed_list = _check_seeds(seeds)
-    chosen, overrides = with_settings(find_method(method), hyperparameters or {})
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+        raise Sim2RealError(f"workers = {workers!r} must be a whole number of at least 1.")
+    chosen, overrides = with_settings(find_method(method), hyperparameters or {}, source.algo)
     base = make_config(
         target_world,
         algo=source.algo,
@@ -128,7 +129,7 @@ def transfer(
         eval_every=eval_every,
         eval_episodes=eval_episodes,
     )
-    folder = Path(out) if out is not None else default_folder(world, f"{method}-{target_world.target}")
+    files = TransferFolder(Path(out) if out is not None else default_folder(world, f"{method}-{target_world.target}"))
     checksum = hashlib.sha256(pack(source)).hexdigest()
     methods: dict[str, TransferMethod] = {m.name: m for m in (chosen, Scratch(), ZeroShot())}
     arms = []
@@ -138,30 +139,30 @@ def transfer(
         origin = {**settings, "source": checksum} if arm_method.uses_source else settings
         config = replace(base, hyperparameters=values, origin=origin)
         for seed in seed_list:
-            place = folder / "arms" / arm_method.name / f"seed_{seed}"
+            place = files.arm(arm_method.name, seed)
             arms.append(_Arm(method=arm_method, config=replace(config, seed=seed), source=source, folder=place))
     claim = {"method": method, "settings": asdict(chosen), "seeds": seed_list, "source": checksum}  # type: ignore[call-overload]
-    is_new = RunFolder(folder).claim({**claim, "training": base.to_dict()}, resume=resume)
-    try:
+    with files.claim({**claim, "training": base.to_dict()}, resume=resume):
         curves = _run(arms, workers, progress)
         result = {
             **_judge(curves, methods, chosen, base, seed_list, source),
             "domain_space": space.to_dict(),
         }
-        write_atomic(folder / "curves.jsonl", "".join(json.dumps(point) + "\n" for point in curves))
-        write_json(folder / "result.json", result)
-        write_report(folder)
-    except BaseException:
-        if is_new and not any(folder.glob("arms/*/*/checkpoints/step_*")):
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return TransferResult(folder=folder, result=result)
+        write_atomic(files.curves, "".join(json.dumps(point) + "\n" for point in curves))
+        write_json(files.result, result)
+        write_report(files.path)
+    return TransferResult(folder=files.path, result=result)
 
 
 def _check_seeds(seeds: int | Sequence[int]) -> list[int]:
+    wrong = Sim2RealError(f"seeds = {seeds!r} must be at least 1, or distinct whole numbers that are not negative.")
+    if isinstance(seeds, bool) or not isinstance(seeds, (int, list, tuple, range)):
+        raise wrong
     listed = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    if not listed or len(set(listed)) != len(listed) or min(listed) < 0:
-        raise Sim2RealError(f"seeds = {seeds!r} must be at least 1, or distinct whole numbers that are not negative.")
+    if not listed or any(isinstance(seed, bool) or not isinstance(seed, int) or seed < 0 for seed in listed):
+        raise wrong
+    if len(set(listed)) != len(listed):
+        raise wrong
     return listed
 
 
@@ -203,8 +204,9 @@ def _run_arm(arm: _Arm, listener: Progress) -> list[dict[str, Any]]:
         )
         return run.curve
     files = RunFolder(arm.folder)
-    files.claim(arm.config.to_dict(), resume=True)
-    if not files.read_curve():
+    with files.claim(arm.config.to_dict(), resume=True):
+        if files.read_curve():
+            return files.read_curve()
         with Evaluator(
             arm.config.world,
             seed=derive_seed(arm.config.seed, "evaluations of a training"),
@@ -236,6 +238,7 @@ def _judge(
         scratch,
         arm_curves(judged, chosen.name, "success_rate"),
         arm_curves(points, Scratch.name, "success_rate"),
+        zero_shot=arm_curves(points, ZeroShot.name) if chosen.learns else None,
     )
     source_steps = int(source.metadata.provenance.get("steps", 0))
     arms = {}

@@ -11,7 +11,8 @@ sure loss is called one). The time ratio is judged by the steps it saves, 1 − 
 both with m = 0.05, being relative already.
 
 Overall, the total reward gain decides, and the asymptotic gain can overrule it: who ends with the better policy matters
-more than who led on the way. 'Pays' has to survive both.
+more than who led on the way. 'Pays' has to survive both. Scratch is the yardstick, not the only choice: where training
+further ended worse than the source policy as it was (zero-shot), the reason says so, whatever the verdict.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from sim2real.evaluation.metrics import (
     asymptotic_gain,
     clearly_positive,
     crossover_step,
+    gain_over_zero_shot,
     jumpstart,
     scratch_improvement,
     threshold,
@@ -32,6 +34,7 @@ from sim2real.evaluation.metrics import (
     transfer_ratio,
 )
 from sim2real.evaluation.statistics import Estimate
+from sim2real.studies.numbers import interval, number
 
 Verdict = Literal["pays", "does-not-pay", "undecided"]
 
@@ -60,7 +63,8 @@ class Judgement:
     reason: str
     """Why, in one sentence."""
     metrics: dict[str, Judged]
-    """The five metrics on the return, and ``success_gain``, the asymptotic gain in success rate."""
+    """The five metrics on the return, ``success_gain``, the asymptotic gain in success rate, and, where there is a
+    zero-shot arm, ``gain_over_zero_shot``."""
     crossover_step: int | None
     """Step from which scratch stays ahead to the end of the budget."""
     threshold: float | None
@@ -78,7 +82,12 @@ class Judgement:
 
 
 def judge(
-    transfer: Curves, scratch: Curves, transfer_success: Curves | None = None, scratch_success: Curves | None = None
+    transfer: Curves,
+    scratch: Curves,
+    transfer_success: Curves | None = None,
+    scratch_success: Curves | None = None,
+    *,
+    zero_shot: Curves | None = None,
 ) -> Judgement:
     """Judge a transfer against learning from scratch with the same target budget.
 
@@ -87,6 +96,8 @@ def judge(
         scratch: Return of the learner from scratch: the same seeds, the same steps.
         transfer_success: Success rate of the transferred learner, where the env reports success.
         scratch_success: Success rate of the learner from scratch.
+        zero_shot: Return of the source policy as it is, one evaluation at step 0 for each seed; ``None`` where that is
+            the transfer itself.
 
     Raises:
         Sim2RealError: The arms differ in seeds or steps, or were evaluated only before learning.
@@ -105,6 +116,14 @@ def judge(
         metrics["success_gain"] = _judged(asymptotic_gain(transfer_success, scratch_success), _margin(scratch_success))
     crossover = crossover_step(transfer, scratch)
     verdict, reason = _overall(metrics, margin, crossover, scratch)
+    if zero_shot is not None:
+        gain = gain_over_zero_shot(transfer, zero_shot)
+        metrics["gain_over_zero_shot"] = _judged(gain, margin)
+        harm = _harm(gain, margin)
+        if harm:
+            best = bool(zero_shot.start.mean() >= scratch.final.mean())  # else scratch is what to use
+            advice = ": use the source policy as it is" if best else ""
+            reason = f"{reason[:-1]}{', but it' if verdict == 'pays' else '; transfer'} {harm}{advice}."
     return Judgement(
         verdict=verdict, reason=reason, metrics=metrics, crossover_step=crossover, threshold=threshold(scratch)
     )
@@ -156,7 +175,9 @@ def _overall(metrics: dict[str, Judged], margin: float, crossover: int | None, s
     if total.verdict == "does-not-pay":
         if final.verdict == "pays":
             return "undecided", f"Undecided: {on_average}, yet {at_the_end}."
-        small = f", at best below the {margin:.3g} (5 % of what scratch learns) that would matter" if margin > 0 else ""
+        small = (
+            f", at best below the {number(margin)} (5 % of what scratch learns) that would matter" if margin > 0 else ""
+        )
         return "does-not-pay", f"Transfer does not pay: {on_average}{small}."
     if total.verdict == "undecided":
         advice = "more seeds would narrow the interval"
@@ -173,10 +194,21 @@ def _overall(metrics: dict[str, Judged], margin: float, crossover: int | None, s
     return "pays", f"Transfer pays: {on_average}{saved}."
 
 
+def _harm(gain: Estimate, margin: float) -> str:
+    """Return that training ended worse than zero-shot: surely, by its interval, or possibly; ``""`` if it did not."""
+    value = gain.value or 0.0
+    if gain.low is None or gain.high is None:
+        return f"ended possibly worse than zero-shot ({number(value)})" if value < -margin else ""
+    ends = f"({number(value)}, 95 % interval {interval((gain.low, gain.high))})"
+    if gain.high < 0:
+        return f"ended surely worse than zero-shot {ends}"
+    return f"ended possibly worse than zero-shot {ends}" if value < -margin else ""
+
+
 def _compared(gain: Estimate) -> str:
     """Return e.g. ``"1.2 above scratch's (95 % interval 0.9 to 1.5)"``."""
     value = gain.value or 0.0
-    compared = f"{abs(value):.3g} {'above' if value > 0 else 'below'} scratch's" if value else "equal to scratch's"
+    compared = f"{number(abs(value))} {'above' if value > 0 else 'below'} scratch's" if value else "equal to scratch's"
     if gain.low is None or gain.high is None:
         return compared
-    return f"{compared} (95 % interval {gain.low:.3g} to {gain.high:.3g})".replace(" -", " −")
+    return f"{compared} (95 % interval {interval((gain.low, gain.high))})"

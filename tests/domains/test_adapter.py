@@ -11,6 +11,7 @@ from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 
 LENGTH = {"path": "unwrapped.length", "nominal": 0.5, "low": 0.25, "high": 1.0, "unit": "m"}
+P = "p: {path: x, nominal: 1, low: 0, high: 2}\n"
 
 
 class Model(Echo):
@@ -233,10 +234,42 @@ def test_a_domain_file_in_full(write, tmp_path):
         ("after_set: recompute\n", "after_set = 'recompute' must be 'module:function'."),
         ("after_set: 5\n", "after_set = 5 must be 'module:function'."),
         (
-            "after_set: no_such_hooks:f\n",
+            P + "after_set: no_such_hooks:f\n",
             "after_set = 'no_such_hooks:f': cannot import 'no_such_hooks' (No module named 'no_such_hooks').",
         ),
-        ("after_set: json:recompute\n", "after_set = 'json:recompute': 'json' has no function 'recompute'."),
+        (P + "after_set: json:recompute\n", "after_set = 'json:recompute': 'json' has no function 'recompute'."),
+        (
+            "signals: {action_delay: {high: 2}}\nafter_set: json:loads\n",
+            "after_set = 'json:loads' is called when parameters are set, and there are none; name some or leave it "
+            "out.",
+        ),
+        (
+            P + "taregts: {a: {domain: {p: 1}}}\n",
+            "unknown key 'taregts'. Did you mean 'targets'? A parameter is a mapping like {path: unwrapped.taregts, "
+            "nominal: 1.0, low: 0.5, high: 2.0}.",
+        ),
+        (
+            "aftr_set: json:loads\n",
+            "unknown key 'aftr_set'. Did you mean 'after_set'? A parameter is a mapping like "
+            "{path: unwrapped.aftr_set, nominal: 1.0, low: 0.5, high: 2.0}.",
+        ),
+        (
+            "target: {nominal: 1, low: 0, high: 2}\n",
+            "parameter 'target': 'path' is missing; give an attribute path from the env.",
+        ),
+        (
+            "targets: {on: {domain: {p: 1}}}\n",
+            "targets: the name True is not text; put it in quotes (YAML takes on, off, yes and no for true and false).",
+        ),
+        ("targets: {a: 5}\n", "target 'a': expected a mapping of names to values, got 5."),
+        (
+            "targets: {a: {domian: {}}}\n",
+            "target 'a': unknown key 'domian'. Did you mean 'domain'? Known: description, env, kwargs, domain.",
+        ),
+        (
+            "p: {path: x, nominal: 1, low: 0, high: 2, unit: 1}\n",
+            "parameter 'p': unit = 1 must be text, like 'kg'.",
+        ),
         ("", "expected a mapping of names to values at the top."),
         ("- p\n", "expected a mapping of names to values at the top."),
     ],
@@ -277,7 +310,7 @@ def test_a_hook_whose_module_is_broken_is_a_mistake_of_the_user(write, tmp_path,
     monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "broken_hooks.py").write_text("def recompute(:\n")
     with pytest.raises(Sim2RealError, match="cannot import 'broken_hooks'"):
-        DomainFile.read(write("after_set: broken_hooks:recompute\n"))
+        DomainFile.read(write(P + "after_set: broken_hooks:recompute\n"))
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):
@@ -294,3 +327,17 @@ def test_a_parameter_that_the_env_does_not_have_is_told_with_the_env():
         "domain file for CartPole-v1: parameter 'length': path 'unwrapped.lenght': unknown attribute 'lenght'. "
         "Did you mean 'length'? Known: "
     )
+
+
+@pytest.mark.parametrize(
+    ("signals", "message"),
+    [
+        ({"action_delay": {"high": "abc"}}, "parameter 'action_delay': high = 'abc' must be a finite number."),
+        ({"observation_noise": {"train": 5}}, "parameter 'observation_noise': train = 5 must be a pair [low, high]."),
+        ({"observation_noise": {"std": "abc"}}, "observation_noise: std = 'abc' must be a positive number."),
+    ],
+)
+def test_a_wrong_signal_is_named(signals, message):
+    with pytest.raises(Sim2RealError) as error:
+        World.of("Pendulum-v1", domain_file=DomainFile(signals=signals)).make()
+    assert str(error.value) == f"domain file for Pendulum-v1: {message}"

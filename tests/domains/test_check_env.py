@@ -47,11 +47,11 @@ def page(report: EnvReport) -> str:
 def test_an_env_that_keeps_the_contract_has_no_error_and_no_warning(name):
     report = check_env(f"tiny_envs:{name}-v0")
     assert report.ok
-    assert {check.status for check in report.checks} == {"ok"}
+    assert {check.status for check in report.checks if check.name != "targets"} == {"ok"}
     assert report.steps_per_second > 0
     assert {row.name: (row.read_back[0], row.effect) for row in report.parameters} == {
-        "gain": ("ok", ("ok", "low 1, high 1")),
-        "drag": ("ok", ("ok", "low 2, high 2")),
+        "gain": ("ok", ("ok", "low 1, high 1; 64 %")),
+        "drag": ("ok", ("ok", "low 2, high 2; 37 %")),
     }
 
 
@@ -67,7 +67,7 @@ def test_gymnasiums_own_envs_are_ok_and_told_how_to_get_parameters(name, warned)
     assert report.ok
     assert set(found(report, "warning")) == warned
     skipped = found(report, "skipped")
-    assert set(skipped) == DOMAIN_CHECKS | {"channels"}
+    assert set(skipped) == DOMAIN_CHECKS | {"channels", "targets"}
     assert {skipped[check] for check in DOMAIN_CHECKS} == {NO_PARAMETERS}
     assert report.parameters == ()
 
@@ -156,7 +156,7 @@ def test_global_random_numbers_fail_same_seed_and_skip_what_needs_it():
     errors = found(report, "error")
     assert set(errors) == {"same seed"}
     assert errors["same seed"].startswith("two fresh envs with one seed: step 6 differs in the nominal domain; draw")
-    assert set(found(report, "skipped")) == {OTHER_PROCESS, "same seed, after other episodes", "effect"}
+    assert set(found(report, "skipped")) == {OTHER_PROCESS, "same seed, after other episodes", "effect", "targets"}
 
 
 @pytest.mark.usefixtures("without_worker")
@@ -184,9 +184,12 @@ def test_an_env_that_only_this_process_has_registered_fails_in_the_worker():
 @pytest.mark.parametrize(
     ("name", "effect"),
     [
-        ("LateEffect", "low 151, high 151; 500 steps"),
-        ("PushedOnly", "low 2, high 2; constant highest actions"),
-        ("Coupled", "low 2, high 2; the others off nominal"),
+        ("LateEffect", "low 151, high 151; 71 %; 500 steps"),
+        ("PushedOnly", "low 2, high 2; 75 %; constant highest actions"),
+        ("Coupled", "low 2, high 2; 14 %; the others off nominal"),
+        ("Inert", "low 2, high 2; 0.12 %"),
+        ("RewardOnly", "low 1, high 1; observation unmoved"),
+        ("Constant", "low 0, high 0; 4.5 absolute"),
     ],
 )
 @pytest.mark.usefixtures("without_worker")
@@ -304,3 +307,34 @@ def test_what_cannot_be_checked_is_refused_in_one_line(env, kwargs, message):
     with pytest.raises(Sim2RealError) as error:
         check_env(env, **kwargs)
     assert str(error.value) == message
+
+
+@pytest.mark.usefixtures("without_worker")
+def test_an_env_whose_episodes_never_end_is_refused():
+    report = check_env("tiny_envs:NeverEnds-v0")
+    assert found(report, "error") == {
+        "episodes end": "none ended within 10,000 random steps; register it with max_episode_steps=..."
+    }
+
+
+@pytest.mark.usefixtures("without_worker")
+def test_a_limit_of_the_steps_ends_every_episode():
+    gym.register("Limited-v0", entry_point="tiny_envs:NeverEnds", max_episode_steps=30)
+    try:
+        checks = found(check_env("Limited-v0", steps=20), "ok")
+    finally:
+        del gym.registry["Limited-v0"]
+    assert checks["episodes end"] == "after 30 steps at the latest"
+
+
+@pytest.mark.usefixtures("without_worker")
+def test_targets_that_do_not_fit_are_found(tmp_path):
+    file = tmp_path / "cart.yaml"
+    text = "length: {path: unwrapped.length, nominal: 0.5, low: 0.25, high: 1.0, unit: m}\n"
+    file.write_text(text + "targets: {long: {domain: {length: 0.9}}, longer: {domain: {length: 1.0}}}\n")
+    assert found(check_env(World.of("CartPole-v1", domain_file=file)), "ok")["targets"] == "long, longer"
+    file.write_text(text + "targets: {longer: {domain: {length: 2.0}}}\n")
+    assert found(check_env(World.of("CartPole-v1", domain_file=file)), "error") == {
+        "targets": "target 'longer': domain parameter length = 2 m is outside its bounds [0.25, 1] m; choose a value "
+        "inside them."
+    }

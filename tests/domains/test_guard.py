@@ -144,3 +144,40 @@ def test_the_parts_of_a_tuple_observation_are_checked_too():
 def test_a_guarded_env_can_be_rebuilt_from_its_spec():
     env = GuardFinite(gym.make("Pendulum-v1"))
     assert isinstance(gym.make(gym.envs.registration.EnvSpec.from_json(env.spec.to_json())), GuardFinite)
+
+
+def test_what_the_env_raises_goes_through_with_a_note_on_when_it_did():
+    class Breaks(Sound):
+        def reset(self, **kwargs):
+            if self.steps == 4:
+                raise KeyError("gone")
+            return super().reset(**kwargs)
+
+        def step(self, action):
+            if self.steps == 3:
+                self.steps = 4
+                raise ZeroDivisionError("float division by zero")
+            return super().step(action)
+
+    env = GuardFinite(Breaks())
+    with pytest.raises(ZeroDivisionError) as error:
+        run(env, 5)
+    assert error.value.__notes__ == ["in step 4 of episode 1 of Breaks (domain: gain=1, drag=0.1)"]
+    for options, domain in (
+        (None, ""),
+        ({"domain": {"gain": 2.0}}, " (domain: gain=2)"),
+        ({"domain": {"gain": "x"}}, " (domain: gain=x)"),
+        ({"domain": 5}, ""),
+    ):
+        env = GuardFinite(Breaks())
+        env.unwrapped.steps = 4
+        with pytest.raises(KeyError) as error:
+            env.reset(options=options)
+        assert error.value.__notes__ == [f"in the reset of episode 1 of Breaks{domain}"]
+
+
+def test_a_mistake_that_has_its_message_gets_no_note():
+    env = GuardFinite(Sound())
+    with pytest.raises(Sim2RealError) as error:
+        env.reset(options={"domain": {"gian": 1.0}})
+    assert not hasattr(error.value, "__notes__")

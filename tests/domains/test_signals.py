@@ -186,7 +186,7 @@ def test_channels_that_do_not_cover_the_observation_are_refused():
 def test_a_standard_deviation_must_be_positive(std):
     with pytest.raises(Sim2RealError) as error:
         ObservationNoise(Echo(), std=std)
-    assert str(error.value) == f"std = {std!r} must be a positive number."
+    assert str(error.value) == f"observation_noise: std = {std!r} must be a positive number."
 
 
 def test_noise_needs_box_observations():

@@ -85,6 +85,36 @@ class LateEffect(Sound):
         return self.gain * float(action[0]) - (self.drag * self.state[1] if self.steps > 150 else 0.0)
 
 
+class Inert(Sound):
+    """The drag is connected, and does next to nothing."""
+
+    def acceleration(self, action):
+        return self.gain * float(action[0]) - 0.001 * self.drag * self.state[1]
+
+
+class NeverEnds(Sound):
+    length = 10**9
+
+
+class RewardOnly(Sound):
+    def acceleration(self, action):
+        return self.gain * float(action[0])
+
+    def step(self, action):
+        observation, reward, *rest = super().step(action)
+        return observation, reward - self.drag, *rest
+
+
+class Constant(Sound):
+    """The drag shows in a number that is constant along an episode."""
+
+    def observe(self):
+        return np.array([np.clip(self.state[0], -10, 10), 5.0 * self.drag], np.float32)
+
+    def acceleration(self, action):
+        return self.gain * float(action[0])
+
+
 class PushedOnly(Sound):
     """Drag acts under a full push alone, which random actions never make."""
 

@@ -11,6 +11,7 @@ from sim2real.evaluation.metrics import (
     arm_curves,
     asymptotic_gain,
     crossover_step,
+    gain_over_zero_shot,
     jumpstart,
     scratch_improvement,
     steps_to_reach,
@@ -66,6 +67,20 @@ def test_intervals_come_from_the_differences_within_seeds():
     for metric in (jumpstart, asymptotic_gain, total_reward_gain):
         estimate = metric(transfer, scratch)
         assert (estimate.value, estimate.low, estimate.high) == pytest.approx((1, 1, 1))
+
+
+def test_gain_over_zero_shot_pairs_the_end_of_learning_with_the_source_policy():
+    learner = Curves(STEPS, linear(-10, 0).values + OFFSETS)  # the last two of 11 points: -1 and 0
+    source = Curves([0], -4 + OFFSETS)
+    gain = gain_over_zero_shot(learner, source)
+    assert (gain.value, gain.low, gain.high) == pytest.approx((3.5, 3.5, 3.5))
+
+
+def test_a_zero_shot_arm_that_does_not_pair_is_refused():
+    with pytest.raises(Sim2RealError, match="transfer has 5 seeds and zero-shot 3"):
+        gain_over_zero_shot(linear(0, 1), Curves([0], np.zeros((3, 1))))
+    with pytest.raises(Sim2RealError, match=r"evaluate it at step 0 alone, not at \[0, 100, "):
+        gain_over_zero_shot(linear(0, 1), linear(0, 1))
 
 
 def test_identical_arms():

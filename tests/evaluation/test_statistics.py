@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from sim2real.errors import Sim2RealError
-from sim2real.evaluation.statistics import Estimate, mean_interval, paired_bootstrap, proportion_interval
+from sim2real.evaluation import statistics
+from sim2real.evaluation.statistics import (
+    MAX_BOOTSTRAP_VALUES,
+    Estimate,
+    mean_interval,
+    paired_bootstrap,
+    proportion_interval,
+)
 
 
 def mean(x):
@@ -45,6 +53,35 @@ def test_many_seeds_agree_with_student():
     low, high = stats.t.interval(0.95, 99, loc=x.mean(), scale=stats.sem(x))
     estimate = mean_interval(x)
     assert (estimate.low, estimate.high) == pytest.approx((low, high), abs=0.05)
+
+
+def test_hundreds_of_values_get_students_interval_which_covers_as_the_bootstrap_does():
+    x = np.random.default_rng(0).exponential(size=(400, MAX_BOOTSTRAP_VALUES + 1))
+    student = [mean_interval(row) for row in x]
+    bootstrap = [paired_bootstrap(mean, row, resamples=2000) for row in x]
+    low, high = stats.t.interval(0.95, x.shape[1] - 1, loc=x[0].mean(), scale=stats.sem(x[0]))
+    assert (student[0].low, student[0].high) == pytest.approx((low, high))
+    covered = [np.mean([e.low <= 1 <= e.high for e in estimates]) for estimates in (student, bootstrap)]
+    assert covered[0] == pytest.approx(covered[1], abs=0.02)
+    assert covered[0] == pytest.approx(0.95, abs=0.03)
+
+
+def test_resampling_in_pieces_changes_nothing(monkeypatch):
+    x = np.random.default_rng(2).normal(size=30)
+    whole = mean_interval(x)
+    monkeypatch.setattr(statistics, "_CHUNK", 7 * 30)
+    assert mean_interval(x) == whole
+
+
+def test_thousands_of_values_need_little_memory():
+    x = np.random.default_rng(3).normal(size=2000)
+    tracemalloc.start()
+    try:
+        mean_interval(x)
+        paired_bootstrap(lambda a, b: mean(a) - mean(b), x, x[::-1], resamples=2000)
+        assert tracemalloc.get_traced_memory()[1] < 60e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_coverage_at_five_seeds():

@@ -15,22 +15,23 @@ from rich.console import Console
 from sim2real.errors import Sim2RealError
 from sim2real.evaluation.metrics import Curves
 from sim2real.evaluation.statistics import mean_interval
+from sim2real.studies.numbers import interval, number
 from sim2real.studies.plots import curves_figure, to_svg
 from sim2real.studies.report import write_report
 from sim2real.studies.results import METRICS, read_result
-from sim2real.studies.summary import interval, metric_number, number, summary_table
+from sim2real.studies.summary import metric_number, summary_table
 from sim2real.transfer.verdict import judge
 
 STEPS = np.array([0, 500, 1000])
 
 
-def make_folder(folder, *, seeds=5, success=True, **changes):
+def make_folder(folder, *, seeds=5, success=True, zero_shot=-6.0, **changes):
     """Leave in ``folder`` what a transfer that pays would."""
     offsets = np.linspace(-1, 1, seeds)[:, None] if seeds > 1 else np.zeros((1, 1))
     arms = {
         "finetune": Curves(STEPS, np.array([-6.0, -3, -2]) + offsets),
         "scratch": Curves(STEPS, np.array([-20.0, -15, -10]) + 0.5 * offsets),
-        "zero-shot": Curves(STEPS[:1], np.array([-6.0]) + offsets),
+        "zero-shot": Curves(STEPS[:1], np.array([zero_shot]) + offsets),
     }
     rates = {arm: Curves(curves.steps, 1 + np.round(curves.values) / 25) for arm, curves in arms.items()}
     pair = (rates["finetune"], rates["scratch"]) if success else ()
@@ -40,7 +41,7 @@ def make_folder(folder, *, seeds=5, success=True, **changes):
         return {"mean": estimate.value, "ci95": estimate.to_dict()["ci95"]}
 
     result = {
-        **judge(arms["finetune"], arms["scratch"], *pair).to_dict(),
+        **judge(arms["finetune"], arms["scratch"], *pair, zero_shot=arms["zero-shot"]).to_dict(),
         "measure": "return",
         "method": "finetune",
         "env": "my_pkg:Cart-v0",
@@ -207,12 +208,47 @@ def test_a_target_without_a_name_still_reports(tmp_path):
     assert "Target world" not in html
 
 
-def test_harm_done_by_training_further_is_said(tmp_path):
+def test_harm_done_by_training_further_is_said_under_the_headline(tmp_path, html):
+    harm = "training ended worse than the source policy as it is"
+    assert harm not in html.lower()
+    page = Page(write_report(make_folder(tmp_path, zero_shot=5.0)).read_text(encoding="utf-8"))
+    assert f"Transfer pays ▼ But {harm} Over 1,000 target steps" in page.text
+    assert "but it ended surely worse than zero-shot (−7, 95 % interval −7 to −7): use the source policy" in page.text
+    assert "Gain over zero-shot −7 (−7 to −7)" in page.text
+
+
+def test_the_gain_over_zero_shot_is_a_fact_and_a_metric(html):
+    page = Page(html)
+    assert "Gain over zero-shot +4 (+4 to +4)" in page.text
+    assert "Gain over zero-shot Lead in return at the end over the source policy as it is. +4" in page.text
+
+
+def test_a_result_without_a_gain_over_zero_shot_still_reports(tmp_path):
     folder = make_folder(tmp_path)
     result = read_result(folder)
-    result["arms"]["zero-shot"]["final_return"] = {"mean": 0.0, "ci95": [-0.5, 0.5]}
+    del result["gain_over_zero_shot"]
     (folder / "result.json").write_text(json.dumps(result))
-    assert "training it further did harm" in write_report(folder).read_text(encoding="utf-8")
+    assert "Gain over zero-shot" not in write_report(folder).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(1, False), (2, True), (3, True), (4, False)])
+def test_what_intervals_of_few_seeds_are_worth_is_said(tmp_path, seeds, said):
+    console = Console(file=io.StringIO(), width=80)
+    console.print(summary_table(read_result(make_folder(tmp_path, seeds=seeds))))
+    words = f"Intervals of {seeds} seeds are nearly useless; run at least 5."
+    assert (words in console.file.getvalue()) == said
+
+
+def test_the_report_says_what_intervals_of_two_seeds_are_worth(tmp_path, html):
+    words = "seeds are nearly useless; run at least 5."
+    assert words not in html
+    assert words in write_report(make_folder(tmp_path, seeds=2)).read_text(encoding="utf-8")
+
+
+def test_cells_that_become_lines_of_a_card_know_their_column(html):
+    cells = [attributes["data-column"] for tag, attributes in Page(html).tags if "data-column" in attributes]
+    assert cells[:4] == ["Success", "Return", "Source steps", "Target steps"]
+    assert cells[-2:] == ["Value", "Verdict"]
 
 
 def test_names_are_escaped(tmp_path):
@@ -275,6 +311,9 @@ def test_summary_table_fits_a_terminal(tmp_path):
 def test_numbers_read_well():
     assert number(-0.01234) == "−0.0123"
     assert number(-12345.6) == "−12,346"
+    assert number(999.6) == "1,000"
+    assert number(999.4) == "999"
+    assert number(0.0) == "0"
     assert number(None) == "–"
     assert interval([-1, 2]) == "−1 to 2"
     assert metric_number("jumpstart", 3.0) == "+3"
@@ -291,6 +330,45 @@ def test_figures_leave_no_global_state():
     assert plt.get_fignums() == []
 
 
+def labels_at_right(values):
+    """Return text, height and the value its line leads from of the labels of the return panel, from top to bottom."""
+    arms = {name: Curves(STEPS, np.full((5, 3), float(value))) for name, value in values.items()}
+    axes = curves_figure(arms, {}, None).axes[0]
+    bottom, top = axes.get_ylim()
+    leaders = [line for line in axes.lines if line.get_transform() == axes.transAxes]
+    labels = []
+    for text, line in zip(axes.texts, leaders, strict=True):
+        end, *_, height = line.get_ydata()
+        assert text.get_position()[1] == height
+        assert text.get_color() == line.get_color()
+        labels.append((text.get_text(), height, bottom + end * (top - bottom)))
+    return sorted(labels, key=lambda label: -label[1])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"finetune": -17, "scratch": -71, "zero-shot": -61},
+        {"finetune": 0, "scratch": 0.01, "zero-shot": 100},
+        {"finetune": 100, "scratch": 99.9, "zero-shot": 99.8},
+        {"finetune": 7, "scratch": 7, "zero-shot": 7},
+    ],
+)
+def test_labels_stand_apart_in_the_order_of_the_lines_they_lead_to(values):
+    labels = labels_at_right(values)
+    heights, ends = [height for _, height, _ in labels], [end for _, _, end in labels]
+    assert (np.diff(heights) < -0.059).all()
+    assert 0 <= heights[-1] <= heights[0] <= 1
+    assert {name: end for name, _, end in labels} == pytest.approx(values, abs=1e-6)
+    assert ends == sorted(ends, reverse=True)
+
+
+def test_bands_of_two_seeds_do_not_set_the_scale():
+    arm = Curves(STEPS, np.array([[0.0, 5, 10], [1, 7, 14]]))  # the last band reaches from -13 to 37
+    assert curves_figure({"scratch": arm}, {}, None).axes[0].get_ylim() == pytest.approx((-0.7, 14.7))
+
+
 def test_metrics_are_the_verdicts_own():
     arm = Curves(STEPS, np.arange(15.0).reshape(5, 3))
-    assert set(METRICS) == set(judge(arm, arm).metrics)
+    assert set(METRICS) == set(judge(arm, arm, zero_shot=Curves(STEPS[:1], arm.values[:, :1])).metrics)
+    assert set(METRICS[:-1]) == set(judge(arm, arm).metrics)

@@ -36,15 +36,46 @@ def test_unknown_names_come_with_a_suggestion(tmp_path):
 
 def test_values_that_cannot_be_are_refused(tmp_path):
     assert refused(tmp_path, hyperparameters={"learning_rate": -1}) == (
-        "hyperparameter learning_rate = -1 must be a positive number."
+        "hyperparameter learning_rate = -1 must be a number above 0 and at most 1."
     )
     assert refused(tmp_path, hyperparameters={"net_arch": [0]}).startswith("hyperparameter net_arch = [0] must be")
     assert refused(tmp_path, hyperparameters={"activation": "rely"}).startswith(
         "unknown activation 'rely'. Did you mean 'relu'?"
     )
     assert refused(tmp_path, hyperparameters={"batch_size": 0}) == (
-        "hyperparameter batch_size = 0 must be a positive whole number."
+        "hyperparameter batch_size = 0 must be a whole number of at least 1."
     )
+
+
+@pytest.mark.parametrize(
+    ("algo", "name", "value", "words"),
+    [
+        ("sac", "gamma", "abc", "a number of at least 0 and at most 1"),
+        ("sac", "gamma", 7, "a number of at least 0 and at most 1"),
+        ("sac", "tau", None, "a number above 0 and at most 1"),
+        ("sac", "train_freq", 0, "a whole number of at least 1"),
+        ("sac", "gradient_steps", "x", "a whole number of at least -1"),
+        ("sac", "normalize_observation", "banana", "true or false"),
+        ("sac", "ent_coef", "auto_0", "a number of at least 0, auto, or auto_START with a number above 0"),
+        ("td3", "action_noise", -1, "a number of at least 0, or null"),
+        ("sac", "learning_rate", 1e30, "a number above 0 and at most 1"),
+        ("ppo", "gae_lambda", 1.5, "a number of at least 0 and at most 1"),
+    ],
+)
+def test_every_hyperparameter_has_its_range(tmp_path, algo, name, value, words):
+    message = refused(tmp_path, algo=algo, hyperparameters={name: value})
+    assert message == f"hyperparameter {name} = {value!r} must be {words}."
+
+
+def test_a_buffer_smaller_than_a_batch_is_refused(tmp_path):
+    assert refused(tmp_path, hyperparameters={"buffer_size": 10, "batch_size": 20}) == (
+        "hyperparameter buffer_size = 10 is less than batch_size = 20; raise it."
+    )
+
+
+def test_networks_that_diverge_are_named(tmp_path):
+    message = refused(tmp_path, steps=300, hyperparameters={"learning_rate": 1.0, "learning_starts": 10, "tau": 1.0})
+    assert "lower learning_rate = 1" in message or "the policy has diverged" in message
 
 
 def test_discrete_actions_are_not_for_sac(tmp_path):

@@ -13,6 +13,7 @@ import pytest
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real.training.checkpoint import KEPT, list_checkpoints
+from sim2real.training.folder import RunFolder
 from sim2real.training.train import make_config, run_training, train
 
 SETTINGS = {"steps": 500, "eval_every": 100, "eval_episodes": 2, "checkpoint_every": 150}
@@ -150,3 +151,32 @@ def test_a_finished_run_is_returned_and_another_is_refused(tmp_path):
     with pytest.raises(Sim2RealError, match="exists and is not empty"):
         train(env, **{**arguments, "out": tmp_path / "other"})
     assert [path.name for path in (tmp_path / "other").iterdir()] == ["notes.txt"]
+
+
+def test_two_processes_cannot_write_to_one_run(tmp_path):
+    env, hyperparameters = CASES["sac"]
+    arguments = {"hyperparameters": hyperparameters, "out": tmp_path / "run", **SETTINGS}
+    config = make_config(
+        World.of(env), algo="sac", randomizer="uniform", seed=0, hyperparameters=hyperparameters, **SETTINGS
+    )
+    with RunFolder(tmp_path / "run").claim(config.to_dict(), resume=False):
+        with pytest.raises(Sim2RealError, match=r"another process is writing to .*/run; wait for it to end"):
+            train(env, resume=True, **arguments)
+        assert (tmp_path / "run/config.yaml").exists()
+    train(env, resume=True, **arguments)
+
+
+def test_a_full_disk_at_a_checkpoint_is_one_line_and_leaves_no_half_one(tmp_path, monkeypatch):
+    from safetensors import SafetensorError
+
+    from sim2real.training import checkpoint
+
+    def no_space(tensors, path):
+        path.write_bytes(b"half")
+        raise SafetensorError("Io error: No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", no_space)
+    env, hyperparameters = CASES["sac"]
+    with pytest.raises(Sim2RealError, match=r"cannot write to .*step_0000000150: .*No space left on device; choose"):
+        train(env, hyperparameters=hyperparameters, out=tmp_path / "run", **SETTINGS)
+    assert not (tmp_path / "run").exists()

@@ -1,5 +1,6 @@
 """What a transfer promises: paired arms, a safe recipe, a verdict, and files that say the same."""
 
+import importlib
 import json
 from dataclasses import replace
 
@@ -33,7 +34,7 @@ def fine_tuning_learner(source, world, **overrides):
         world, algo="sac", randomizer="none", steps=400, seed=0, hyperparameters={**SMALL, **overrides}
     )
     values = FineTune().hyperparameters(config.hyperparameters, source.policy)
-    return make_learner("sac", make_training_env(world, "none", values, 1), values, seed=0), config, values
+    return make_learner("sac", make_training_env(world, "none", values, 1), values, seed=0, steps=400), config, values
 
 
 def test_fine_tuning_beats_zero_shot_and_scratch_on_the_same_budget(carried):
@@ -43,6 +44,7 @@ def test_fine_tuning_beats_zero_shot_and_scratch_on_the_same_budget(carried):
     assert fine >= scratch
     assert carried.result["verdict"] == carried.verdict == "pays"
     assert carried.result["jumpstart"]["ci95"][0] > 0
+    assert carried.result["gain_over_zero_shot"]["verdict"] == "pays"
 
 
 def test_the_arms_are_paired_and_fine_tuning_starts_where_zero_shot_stands(carried):
@@ -214,6 +216,7 @@ def test_zero_shot_is_judged_against_scratch_and_takes_no_target_steps(source, t
     ).result
     assert result["arms"].keys() == {"zero-shot", "scratch"}
     assert result["arms"]["zero-shot"]["target_steps"] == 0
+    assert "gain_over_zero_shot" not in result
 
 
 def refused(source, out, **arguments):
@@ -239,7 +242,7 @@ def test_bad_input_is_refused_before_anything_is_made(source, tmp_path):
         "critic_warmup = 100 leaves nothing of the budget of 100 steps; lower it or raise --steps."
     )
     assert refused(source, out, hyperparameters={"critic_warmpu": 1}).startswith(
-        "unknown sac hyperparameter 'critic_warmpu'."
+        "unknown setting of finetune or sac hyperparameter 'critic_warmpu'. Did you mean 'critic_warmup'?"
     )
     message = refused(source, out, kwargs={"width": 3})
     assert message.startswith(
@@ -258,3 +261,36 @@ def test_nan_from_the_target_is_named_and_nothing_is_left(source, tmp_path):
 def test_every_method_can_be_found_by_its_name():
     for name in ("zero-shot", "scratch", "finetune"):
         assert find_method(name).name == name
+
+
+def test_an_interruption_keeps_the_arms_that_are_finished(source, tmp_path, monkeypatch):
+    module = importlib.import_module("sim2real.transfer.transfer")
+    arguments = {"target": SHIFTED, "steps": 60, "seeds": 1, "out": tmp_path / "out", "eval_episodes": 2}
+    arguments["hyperparameters"] = {**SMALL, "learning_starts": 20}
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_judge", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            transfer(source.policy, **arguments)
+    assert (tmp_path / "out/arms/finetune/seed_0/policy.zip").exists()
+    with pytest.raises(Sim2RealError, match="holds an unfinished run; add --resume"):
+        transfer(source.policy, **arguments)
+    transfer(source.policy, resume=True, **arguments)
+    with pytest.raises(Sim2RealError, match="holds a finished run"):
+        transfer(source.policy, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"workers": -1}, "workers = -1 must be a whole number of at least 1."),
+        ({"seeds": 2.5}, "seeds = 2.5 must be at least 1, or distinct whole numbers that are not negative."),
+        ({"seeds": [0, 0]}, "seeds = [0, 0] must be at least 1, or distinct whole numbers that are not negative."),
+        ({"seeds": ["a"]}, "seeds = ['a'] must be at least 1, or distinct whole numbers that are not negative."),
+    ],
+)
+def test_arguments_of_a_wrong_kind_are_named(source, tmp_path, arguments, message):
+    assert refused(source, tmp_path / "out", **arguments) == message

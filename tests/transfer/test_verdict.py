@@ -116,6 +116,56 @@ def test_where_nobody_learns_more_budget_is_asked_for():
     assert "scratch did not clearly learn within this budget" in judgement.reason
 
 
+def source(value, spread=0.1, seeds=5):
+    """Return the arm of a source policy as it is: one evaluation, at step 0."""
+    return Curves([0], np.random.default_rng(9).normal(value, spread, (seeds, 1)))
+
+
+def test_a_gain_over_scratch_does_not_hide_that_training_did_harm():
+    transfer = arm(start=-1, end=-4, seed=1)
+    judgement = judge(transfer, arm(end=-6), zero_shot=source(-1))
+    assert judgement.verdict == "pays"
+    gain = judgement.metrics["gain_over_zero_shot"]
+    assert gain.verdict == "does-not-pay"
+    assert gain.estimate.value == pytest.approx(-3, abs=0.4)
+    assert ", but it ended surely worse than zero-shot (−" in judgement.reason
+    assert judgement.reason.endswith("): use the source policy as it is.")
+    assert judgement.to_dict()["gain_over_zero_shot"] == gain.to_dict()
+
+
+def test_a_loss_against_zero_shot_within_the_noise_is_called_possible():
+    judgement = judge(arm(start=-4, end=-3, seed=1), arm(end=-5), zero_shot=source(-2, spread=3))
+    assert judgement.metrics["gain_over_zero_shot"].verdict != "pays"
+    assert "ended possibly worse than zero-shot (−" in judgement.reason
+
+
+def test_a_single_seed_says_what_zero_shot_suggests():
+    judgement = judge(arm(end=-4, seeds=1), arm(end=-6, seeds=1), zero_shot=source(-1, seeds=1))
+    assert judgement.verdict == "undecided"
+    assert "to decide; transfer ended possibly worse than zero-shot (−" in judgement.reason
+
+
+def test_where_scratch_ends_best_the_source_policy_is_not_advised():
+    judgement = judge(arm(end=-6, seed=1), arm(end=-2), zero_shot=source(-4))
+    assert judgement.verdict == "does-not-pay"
+    assert "; transfer ended surely worse than zero-shot (−" in judgement.reason
+    assert "use the source policy" not in judgement.reason
+
+
+def test_a_gain_over_zero_shot_needs_no_words():
+    with_source, alone = judge(arm(seed=1), arm(end=-6), zero_shot=source(-4)), judge(arm(seed=1), arm(end=-6))
+    assert with_source.metrics["gain_over_zero_shot"].verdict == "pays"
+    assert with_source.reason == alone.reason
+    assert "gain_over_zero_shot" not in alone.to_dict()
+
+
+def test_large_numbers_are_written_without_exponents():
+    scale = lambda curves: Curves(STEPS, 1000 * curves.values)  # noqa: E731
+    reason = judge(scale(arm(start=-4, seed=1)), scale(arm())).reason
+    assert "e+0" not in reason
+    assert "transfer's mean return is 1," in reason
+
+
 def test_to_dict_holds_the_keys_of_result_json():
     success = Curves(STEPS, np.tile(np.linspace(0, 0.5, 13), (5, 1)))
     entries = judge(arm(start=-4, seed=1), arm(), Curves(STEPS, success.values * 2), success).to_dict()

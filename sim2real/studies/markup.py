@@ -1,0 +1,69 @@
+"""The pieces of HTML a report is put together from."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable
+from html import escape
+
+from matplotlib.figure import Figure
+
+from sim2real.studies.plots import DARK, LIGHT, Theme, to_svg
+
+Draw = Callable[[Theme, bool], Figure]
+
+
+def paragraph(kind: str, text: str) -> str:
+    """Return a paragraph of a class; nothing for no text."""
+    return f'<p class="{kind}">{escape(text)}</p>' if text else ""
+
+
+def section(title: str, body: str) -> str:
+    """Return a section under its heading; ``body`` is HTML."""
+    return f"<section>\n<h2>{escape(title)}</h2>\n{body}\n</section>"
+
+
+def terms(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return the items of a list of terms and what they are."""
+    return "".join(f"<div><dt>{escape(term)}</dt><dd>{escape(text)}</dd></div>" for term, text in pairs)
+
+
+def table(caption: str, head: Iterable[str], rows: Iterable[str], *, cards: bool = False) -> str:
+    """Return a table that scrolls inside its own box where the screen is narrow; the box can be reached by keyboard.
+
+    With ``cards``, each row becomes a card on a phone instead.
+    """
+    kind = ' class="cards"' if cards else ""
+    columns = "".join(f'<th scope="col"{_words(name)}>{escape(name)}</th>' for name in head)
+    return (
+        f'<div class="scroll" role="region" aria-label="{escape(caption)}" tabindex="0"><table{kind}>'
+        f"<thead><tr>{columns}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _words(column: str) -> str:
+    return ' class="words"' if column in ("Verdict", "Unit") else ""
+
+
+def value_cell(column: str, text: str, ends: str = "") -> str:
+    """Return a cell that knows its column, which a phone shows beside it in place of the head of the table."""
+    small = f"<small>{ends}</small>" if ends else ""
+    return f'<td data-column="{column}">{text}{small}</td>'
+
+
+def figure(draw: Draw, alt: str, caption: str) -> str:
+    """Return a figure in four versions, of which the browser shows the one for its width and colour scheme."""
+
+    def source(theme: Theme, narrow: bool) -> str:
+        encoded = base64.b64encode(to_svg(draw(theme, narrow)).encode()).decode()
+        return f"data:image/svg+xml;base64,{encoded}"
+
+    phone, dark = "(max-width: 40rem)", "(prefers-color-scheme: dark)"
+    return (
+        "<figure><picture>"
+        f'<source media="{phone} and {dark}" srcset="{source(DARK, True)}">'
+        f'<source media="{phone}" srcset="{source(LIGHT, True)}">'
+        f'<source media="{dark}" srcset="{source(DARK, False)}">'
+        f'<img src="{source(LIGHT, False)}" alt="{escape(alt)}">'
+        f"</picture><figcaption>{escape(caption)}</figcaption></figure>"
+    )

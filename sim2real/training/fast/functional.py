@@ -1,0 +1,205 @@
+"""Networks and optimizers as functions of their parameters, so that a whole update is one graph.
+
+Stable-Baselines3's modules and optimizers stay the owners of every number: the tensors here are their storage, or
+stacked tensors of which theirs are views. What acts, saves and loads goes on using them and sees every update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+Parameters = dict[str, Tensor]
+State = tuple[Parameters, Parameters, Parameters]
+"""Parameters, first and second moments."""
+
+
+class UnsupportedError(Exception):
+    """A learner has a part that the fast form does not know; the message names it."""
+
+
+class Chain:
+    """Linear layers and activations in a row; with stacked parameters, an ensemble of such rows at once.
+
+    Args:
+        layers: The module whose structure it has; its parameters are not used.
+
+    Raises:
+        UnsupportedError: A layer is neither linear nor free of parameters.
+    """
+
+    def __init__(self, layers: nn.Module) -> None:
+        self.structure = repr(layers)
+        """Says all there is to the chain: types, sizes and order of its layers."""
+        self._layers = tuple(layers.named_children())
+        for _, layer in self._layers:
+            if not isinstance(layer, nn.Linear) and any(True for _ in (*layer.parameters(), *layer.buffers())):
+                raise UnsupportedError(f"a layer of type {type(layer).__name__}")
+            if isinstance(layer, nn.Linear) and layer.bias is None:
+                raise UnsupportedError("a linear layer without bias")
+
+    def __call__(self, parameters: Mapping[str, Tensor], x: Tensor, prefix: str = "") -> Tensor:
+        """Return the output for a batch.
+
+        Args:
+            parameters: By name as in the module, behind ``prefix``; a weight has shape (out, in), or (n, out, in) for
+                an ensemble of n.
+            x: Shape (batch, in), or (n, batch, in) for an ensemble.
+            prefix: In front of every name.
+
+        Returns:
+            Shape (batch, out), or (n, batch, out).
+        """
+        for name, layer in self._layers:
+            x = linear(parameters, f"{prefix}{name}", x) if isinstance(layer, nn.Linear) else layer(x)
+        return x
+
+
+def linear(parameters: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
+    """Return ``x W^T + b`` of the layer called ``name``, for one layer or for an ensemble of them."""
+    weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
+    if weight.dim() == 2:
+        return torch.addmm(bias, x, weight.t())
+    return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
+
+
+class Group:
+    """The parameters that one optimizer owns, with its two moments, under names.
+
+    Args:
+        modules: Modules of equal structure; those of an ensemble are stacked.
+        optimizer: SB3's Adam over them; ``None`` for parameters that only follow others.
+        stacked: Whether to stack, also a single module.
+
+    Raises:
+        UnsupportedError: The optimizer is not a plain Adam.
+    """
+
+    def __init__(
+        self, modules: Sequence[Mapping[str, Tensor]], optimizer: torch.optim.Optimizer | None, *, stacked: bool
+    ) -> None:
+        self._modules, self._optimizer, self._stacked = modules, optimizer, stacked
+        self.values: Parameters = {}
+        self.first: Parameters = {}
+        self.second: Parameters = {}
+        self.steps = 0
+        if optimizer is not None:
+            if type(optimizer) is not torch.optim.Adam or len(optimizer.param_groups) != 1:
+                raise UnsupportedError(f"an optimizer of type {type(optimizer).__name__}")
+            settings = optimizer.param_groups[0]
+            if settings["weight_decay"] or settings["amsgrad"] or settings["maximize"]:
+                raise UnsupportedError("an Adam with weight decay, amsgrad or maximize")
+            self.betas: tuple[float, float] = settings["betas"]
+            self.eps: float = settings["eps"]
+        self._marker: Tensor | None = None
+        self._join()
+
+    def _join(self) -> None:
+        for name, first in self._modules[0].items():
+            # A loaded file may have given a parameter other storage.
+            if name not in self.values or self.values[name].data_ptr() != first.data_ptr():
+                self.values[name] = self._joined([module[name] for module in self._modules])
+
+    def _joined(self, tensors: Sequence[Tensor]) -> Tensor:
+        """Return a tensor of which the given ones become views, holding what they hold."""
+        if not self._stacked:
+            return tensors[0].detach()
+        whole = torch.stack([tensor.detach() for tensor in tensors])
+        for part, tensor in zip(whole, tensors, strict=True):
+            tensor.data = part
+        return whole
+
+    def bind(self) -> None:
+        """Take over parameters and moments, where they are not the ones here: at first, and after a file was loaded."""
+        self._join()
+        if self._optimizer is None:
+            return
+        state = self._optimizer.state
+        sample = next(iter(self._modules[0].values()))
+        if self._marker is not None and state.get(sample, {}).get("exp_avg") is self._marker:
+            return
+        steps = [float(state[p]["step"]) for module in self._modules for p in module.values() if p in state]
+        self.steps = int(max(steps, default=0))
+        for name in self._modules[0]:
+            parts = [module[name] for module in self._modules]
+            for moments, key in ((self.first, "exp_avg"), (self.second, "exp_avg_sq")):
+                held = [state[p][key] if p in state else torch.zeros_like(p) for p in parts]
+                moments[name] = torch.stack([h.detach() for h in held]) if self._stacked else held[0].detach()
+            for index, p in enumerate(parts):
+                views = (self.first[name], self.second[name])
+                first, second = (view[index] for view in views) if self._stacked else views
+                state[p] = {"step": torch.tensor(float(self.steps)), "exp_avg": first, "exp_avg_sq": second}
+        self._marker = state[sample]["exp_avg"]
+
+    def publish(self) -> None:
+        """Tell the optimizer how many steps were made."""
+        if self._optimizer is not None and self._marker is not None:
+            for module in self._modules:
+                for p in module.values():
+                    if p in self._optimizer.state:
+                        self._optimizer.state[p]["step"].fill_(float(self.steps))
+
+    @property
+    def state(self) -> State:
+        """Parameters and moments, the tensors themselves."""
+        return self.values, self.first, self.second
+
+    def advance(self, optimizer: torch.optim.Optimizer) -> list[float]:
+        """Count a step, unless the parameters are frozen (``requires_grad`` is off).
+
+        Returns:
+            ``[lr / (1 - b1^t), sqrt(1 - b2^t), 1]``, or ``[0, 1, 0]`` where nothing may move.
+        """
+        if not next(iter(self._modules[0].values())).requires_grad:
+            return [0.0, 1.0, 0.0]
+        self.steps += 1
+        beta1, beta2 = self.betas
+        rate: float = optimizer.param_groups[0]["lr"]
+        return [rate / (1.0 - beta1**self.steps), (1.0 - beta2**self.steps) ** 0.5, 1.0]
+
+
+def adam_(state: State, gradients: Mapping[str, Tensor], rates: Tensor, betas: tuple[float, float], eps: float) -> None:
+    """Make one Adam step in place (Kingma & Ba, 2015, algorithm 1, with the bias corrections in ``rates``).
+
+    Args:
+        state: What is moved, and its moments.
+        gradients: By the same names.
+        rates: Shape (3,), from :meth:`Group.advance`. With the last at 0 parameters and moments keep every bit.
+        betas: Decay of the two moments.
+        eps: Added to the denominator.
+    """
+    values, firsts, seconds = state
+    step, correction, moving = rates.unbind()
+    for name, gradient in gradients.items():
+        first, second = firsts[name], seconds[name]
+        first.lerp_(gradient, (1.0 - betas[0]) * moving)
+        second.lerp_(gradient * gradient, (1.0 - betas[1]) * moving)
+        values[name].sub_(step * first / (second.sqrt() / correction + eps))
+
+
+def polyak_(target: Mapping[str, Tensor], source: Mapping[str, Tensor], tau: Tensor) -> None:
+    """Move a target network towards its source: ``target = (1 - tau) target + tau source``."""
+    for name, tensor in target.items():
+        tensor.mul_(1.0 - tau).add_(tau * source[name])
+
+
+def gradients(
+    loss: Callable[[Parameters], tuple[Tensor, Tensor]], parameters: Parameters
+) -> tuple[Parameters, Tensor, Tensor]:
+    """Return the gradient of a loss, the loss, and what else the loss function returns.
+
+    Args:
+        loss: Maps parameters to (loss, something else).
+        parameters: Where the gradient is taken.
+    """
+    if torch.compiler.is_compiling():
+        slopes, (value, other) = torch.func.grad_and_value(loss, has_aux=True)(parameters)
+        return slopes, value, other
+    # Outside of a graph, autograd costs half of what the functional transform does.
+    leaves = {name: tensor.detach().requires_grad_() for name, tensor in parameters.items()}
+    with torch.enable_grad():
+        value, other = loss(leaves)
+        found = torch.autograd.grad(value, list(leaves.values()))
+    return dict(zip(leaves, found, strict=True)), value.detach(), other.detach()

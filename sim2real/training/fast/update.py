@@ -1,0 +1,104 @@
+"""What the fast learners share: batches, the frame of an update, and the seam to Stable-Baselines3's objects."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from torch import Tensor
+
+from sim2real.training.fast.compiler import Compiled
+from sim2real.training.fast.functional import UnsupportedError
+
+Update = Callable[..., Tensor]
+
+_compiled: dict[Hashable, Update] = {}
+
+
+class Batch(NamedTuple):
+    """What one update learns from; B transitions."""
+
+    observations: Tensor
+    """Shape (B, observation), normalized."""
+    actions: Tensor
+    """Shape (B, action), scaled to [-1, 1]."""
+    next_observations: Tensor
+    """Shape (B, observation), normalized."""
+    rewards: Tensor
+    """Shape (B,)."""
+    continues: Tensor
+    """Shape (B,): discount of the next state's value, 0 where the episode ended."""
+
+
+def sample_batch(learner: OffPolicyAlgorithm, batch_size: int) -> Batch:
+    """Draw a batch from a learner's replay buffer, the one that Stable-Baselines3 would draw.
+
+    A plain buffer is read without the detours of SB3; any other is asked as SB3 asks it.
+    """
+    buffer, normalize = learner.replay_buffer, learner.get_vec_normalize_env()
+    assert buffer is not None
+    if type(buffer) is not ReplayBuffer or buffer.optimize_memory_usage:
+        data = buffer.sample(batch_size, env=normalize)
+        discounts = data.discounts if data.discounts is not None else learner.gamma
+        return Batch(
+            data.observations,
+            data.actions,
+            data.next_observations,
+            data.rewards.squeeze(1),
+            ((1.0 - data.dones) * discounts).squeeze(1),
+        )
+    # As ReplayBuffer.sample: SB3's buffers draw from numpy's global stream, which learner.set_random_seed seeds.
+    rows = np.random.randint(0, buffer.size(), size=batch_size)  # noqa: NPY002
+    envs = np.random.randint(0, high=buffer.n_envs, size=batch_size)  # noqa: NPY002
+    observations: Any = buffer.observations[rows, envs]
+    after: Any = buffer.next_observations[rows, envs]
+    rewards = buffer.rewards[rows, envs]
+    if normalize is not None:
+        observations, after = normalize.normalize_obs(observations), normalize.normalize_obs(after)
+        rewards = normalize.normalize_reward(rewards).astype(np.float32)
+    ended = buffer.dones[rows, envs] * (1.0 - buffer.timeouts[rows, envs])
+    continues = (1.0 - ended) * np.float32(learner.gamma)
+    return Batch(*map(torch.from_numpy, (observations, buffer.actions[rows, envs], after, rewards, continues)))
+
+
+def compiled_once(key: Hashable, update: Update, *, wanted: bool) -> Update:
+    """Return an update, compiled if wanted; learners of one structure share the compiled one.
+
+    Args:
+        key: Says all that the update depends on besides its arguments.
+        update: The update.
+        wanted: Whether to compile.
+    """
+    if not wanted:
+        return update
+    if key not in _compiled:
+        _compiled[key] = Compiled(update)
+    return _compiled[key]
+
+
+def check_supported(learner: OffPolicyAlgorithm) -> None:
+    """Check that a learner's policy is a plain MLP on the CPU or a GPU.
+
+    Raises:
+        UnsupportedError: It is not; the message says what it has.
+    """
+    if learner.use_sde:
+        raise UnsupportedError("state-dependent exploration")
+    extractor = learner.policy.features_extractor_class.__name__
+    if extractor != "FlattenExtractor":
+        raise UnsupportedError(f"a features extractor of type {extractor}")
+
+
+def warn_unsupported(learner: OffPolicyAlgorithm, reason: UnsupportedError) -> None:
+    """Say that a learner uses the update of Stable-Baselines3, and why."""
+    warnings.warn(f"{type(learner).__name__} learns at the speed of Stable-Baselines3: it has {reason}.", stacklevel=4)
+
+
+def named(module: Any) -> dict[str, Any]:
+    """Return the parameters of a module by name."""
+    return dict(module.named_parameters())
