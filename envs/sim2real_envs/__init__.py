@@ -6,6 +6,8 @@ spawned workers too.
 
 from __future__ import annotations
 
-from sim2real_envs import arm
+from sim2real_envs import arm, driving, labyrinth
 
 arm.register_envs()
+driving.register_envs()
+labyrinth.register_envs()

@@ -10,7 +10,12 @@ from gymnasium.envs.registration import WrapperSpec
 
 
 def register(
-    env_id: str, entry_point: str, *, max_episode_steps: int, signals: Mapping[str, Mapping[str, Any]]
+    env_id: str,
+    entry_point: str,
+    *,
+    max_episode_steps: int,
+    signals: Mapping[str, Mapping[str, Any]],
+    kwargs: Mapping[str, Any] | None = None,
 ) -> None:
     """Register a world; one that is registered already is left as it is.
 
@@ -19,6 +24,7 @@ def register(
         entry_point: ``"module:Class"``; not imported before the first ``make``.
         max_episode_steps: Control steps after which an episode is truncated.
         signals: Class of :mod:`sim2real.domains.signals` -> its keyword arguments, from the inside out.
+        kwargs: Arguments of the class that make it this world, JSON-plain.
     """
     if env_id in gym.registry:
         return
@@ -26,4 +32,10 @@ def register(
         WrapperSpec(name=name, entry_point=f"sim2real.domains.signals:{name}", kwargs=dict(kwargs))
         for name, kwargs in signals.items()
     )
-    gym.register(env_id, entry_point, max_episode_steps=max_episode_steps, additional_wrappers=wrappers)
+    gym.register(
+        env_id,
+        entry_point,
+        max_episode_steps=max_episode_steps,
+        additional_wrappers=wrappers,
+        kwargs=dict(kwargs or {}),
+    )

@@ -20,18 +20,22 @@ class Simulation:
     Args:
         control_dt: Time between two actions [s].
         physics_dt: Time step of the physics [s]; must divide ``control_dt``.
+        few_bodies: Look for contacts between all bodies at every step. With a handful that is fast, and what is found
+            does not depend on where they have been before, as it does with the tree that Bullet keeps otherwise.
 
     Raises:
         Sim2RealError: The two times do not fit together.
     """
 
-    def __init__(self, *, control_dt: float, physics_dt: float) -> None:
+    def __init__(self, *, control_dt: float, physics_dt: float, few_bodies: bool = False) -> None:
         self.substeps = count_substeps(control_dt, physics_dt)
         self.control_dt = control_dt
         self.physics_dt = physics_dt
         self.client: int = p.connect(p.DIRECT)
         # Also runs when the object is forgotten, or the interpreter ends; a second call does nothing.
         self.close = weakref.finalize(self, p.disconnect, self.client)
+        if few_bodies:
+            p.resetSimulation(flags=p.RESET_USE_SIMPLE_BROADPHASE, physicsClientId=self.client)
         p.setPhysicsEngineParameter(
             fixedTimeStep=physics_dt,
             numSolverIterations=10,

@@ -17,7 +17,7 @@ import sim2real_envs
 from sim2real.domains.contract import domain_space, get_domain, set_domain
 from sim2real.domains.targets import read_targets
 from sim2real.errors import Sim2RealError
-from sim2real_envs.arm.panda_reach import PandaReachEnv
+from sim2real_envs.arm.worlds import ReachEnv
 
 ID = "sim2real_envs:sim2real/PandaReach-v0"
 FORMS = [{"control": control, "observation": form} for control in ("ee", "joint") for form in ("flat", "goal")]
@@ -73,7 +73,7 @@ def random_domain(env, rng, *, corners=False):
 def test_gymnasiums_checker_has_nothing_to_say(form):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        env = PandaReachEnv(**form)
+        env = ReachEnv(**form)
         env.spec = None
         check_env(env, skip_render_check=True)
         env.close()
@@ -282,14 +282,14 @@ def test_the_flat_form_does_not_pose_as_a_goal_env(make):
 )
 def test_bad_arguments_are_named(kwargs, message):
     with pytest.raises(Sim2RealError) as error:
-        PandaReachEnv(**kwargs)
+        ReachEnv(**kwargs)
     assert str(error.value) == message
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only X needs DISPLAY")
 def test_a_window_without_a_display_is_refused(monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
-    env = PandaReachEnv(render_mode="human")
+    env = ReachEnv(render_mode="human")
     with pytest.raises(Sim2RealError, match="needs a display and there is none; use render_mode 'rgb_array'"):
         env.reset()
     env.close()
@@ -304,7 +304,7 @@ def test_a_window_without_a_display_is_refused(monkeypatch):
     ],
 )
 def test_bad_actions_are_named(action, message):
-    env = PandaReachEnv()
+    env = ReachEnv()
     env.reset(seed=0)
     with pytest.raises(Sim2RealError) as error:
         env.step(action)
@@ -330,7 +330,7 @@ def test_picture_shows_the_goal_and_changes_nothing(make):
 
 
 def test_render_fps_is_that_of_the_control():
-    env = PandaReachEnv(control_dt=0.05, physics_dt=0.005)
+    env = ReachEnv(control_dt=0.05, physics_dt=0.005)
     assert env.metadata["render_fps"] == 20
-    assert PandaReachEnv.metadata["render_fps"] == 25
+    assert ReachEnv.metadata["render_fps"] == 25
     env.close()

@@ -1,4 +1,9 @@
-"""The lean Panda is the stock Panda: same inertia, same limits, same motion."""
+"""The lean robots are the stock ones: same inertia, limits and motion; and the gripper weighs what it should."""
+
+import importlib.util
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pybullet as p
@@ -6,42 +11,58 @@ import pybullet_data
 import pytest
 
 from sim2real.errors import Sim2RealError
-from sim2real_envs.arm.robot import RobotModel
-from sim2real_envs.arm.robots.panda import PANDA
+from sim2real_envs.arm.robot import Robot, RobotModel
+from sim2real_envs.arm.worlds import ROBOTS
+from sim2real_envs.simulation import Simulation
 
-TIP = "panda_grasptarget"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "make_robot_models.py"
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("make_robot_models", SCRIPT)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # where dataclasses look for it
+    spec.loader.exec_module(module)
+    return module
+
+
+def recipe(script, name):
+    return next(robot for robot in script.ROBOTS if robot.name == name)
 
 
 class Arm:
-    """A Panda in a client of its own; the stock one with its fingers held closed."""
+    """A robot in a client of its own; moving fingers of the stock one are held closed."""
 
-    def __init__(self, *, lean: bool) -> None:
+    def __init__(self, model: RobotModel, path: str, tip: str, *, lean: bool) -> None:
         self.client = p.connect(p.DIRECT)
         p.setAdditionalSearchPath(pybullet_data.getDataPath(), physicsClientId=self.client)
         p.setPhysicsEngineParameter(fixedTimeStep=0.004, physicsClientId=self.client)
         p.setGravity(0.0, 0.0, -9.81, physicsClientId=self.client)
-        path, flags = (PANDA.urdf, p.URDF_USE_INERTIA_FROM_FILE) if lean else (PANDA.visual_urdf, 0)
+        flags = p.URDF_USE_INERTIA_FROM_FILE if lean else 0
         self.body = p.loadURDF(path, useFixedBase=True, flags=flags, physicsClientId=self.client)
-        self.infos = [p.getJointInfo(self.body, i, self.client) for i in range(p.getNumJoints(self.body, self.client))]
-        self.tip = next(info[0] for info in self.infos if info[12].decode() == TIP)
-        self.moving = [info[0] for info in self.infos if info[2] != p.JOINT_FIXED]
-        for joint in self.moving[7:]:
+        infos = [p.getJointInfo(self.body, i, self.client) for i in range(p.getNumJoints(self.body, self.client))]
+        joints = {info[1].decode(): info for info in infos}
+        self.infos = [joints[name] for name in model.joints]
+        self.joints = [info[0] for info in self.infos]
+        self.tip = next(info[0] for info in infos if info[12].decode() == tip)
+        self.moving = [info[0] for info in infos if info[2] != p.JOINT_FIXED]
+        for joint in self.moving[len(self.joints) :]:
             p.changeDynamics(self.body, joint, jointLowerLimit=0.0, jointUpperLimit=1e-5, physicsClientId=self.client)
             p.setJointMotorControl2(
                 self.body, joint, p.POSITION_CONTROL, targetPosition=0.0, force=1e4, physicsClientId=self.client
             )
-        for joint, angle in zip(range(7), PANDA.home, strict=True):
+        for joint, angle in zip(self.joints, model.home, strict=True):
             p.resetJointState(self.body, joint, angle, physicsClientId=self.client)
             p.setJointMotorControl2(self.body, joint, p.VELOCITY_CONTROL, force=0.0, physicsClientId=self.client)
 
     def drive(self, target: np.ndarray) -> None:
         p.setJointMotorControlArray(
             self.body,
-            list(range(7)),
+            self.joints,
             p.POSITION_CONTROL,
             targetPositions=target.tolist(),
-            positionGains=[0.19] * 7,
-            forces=[info[10] for info in self.infos[:7]],
+            positionGains=[0.19] * len(self.joints),
+            forces=[info[10] for info in self.infos],
             physicsClientId=self.client,
         )
 
@@ -50,46 +71,46 @@ class Arm:
         return np.array(p.getLinkState(self.body, self.tip, 0, 1, self.client)[4])
 
 
+@pytest.fixture(params=list(ROBOTS))
+def robot(request):
+    return ROBOTS[request.param]
+
+
 @pytest.fixture
-def arms():
-    both = Arm(lean=True), Arm(lean=False)
+def arms(robot, script, tmp_path):
+    """Return the lean and the stock arm; a gripper of ours, which the stock arm has not, weighs nothing there."""
+    stock = recipe(script, robot.name)
+    path, tip = robot.urdf("bare"), robot.end_effector
+    if stock.gripper is not None:
+        tip = stock.gripper.flange
+        parts = {part: replace(getattr(stock.gripper, part), mass=0.0) for part in ("hand", "finger")}
+        path = str(script.make_lean(replace(stock, gripper=replace(stock.gripper, **parts)), folder=tmp_path))
+    both = Arm(robot, path, tip, lean=True), Arm(robot, robot.visual_urdf, tip, lean=False)
     yield both
     for arm in both:
         p.disconnect(arm.client)
 
 
-def test_limits_and_torques_are_the_stock_ones(arms):
+def test_limits_torques_and_damping_are_the_stock_ones(arms):
     lean, stock = arms
-    for ours, theirs in zip(lean.infos[:7], stock.infos[:7], strict=True):
+    for ours, theirs in zip(lean.infos, stock.infos, strict=True):
         assert ours[1] == theirs[1]
+        assert ours[6] == theirs[6]
         assert ours[8:12] == theirs[8:12]
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_mass_matrix_and_weight_are_the_stock_ones(arms, seed):
-    q = np.random.default_rng(seed).uniform(-1.0, 1.0, 7) + PANDA.home
-    matrices = [
-        np.array(
-            p.calculateMassMatrix(arm.body, q.tolist() + [0.0] * (len(arm.moving) - 7), physicsClientId=arm.client)
-        )[:7, :7]
-        for arm in arms
-    ]
-    np.testing.assert_allclose(*matrices, atol=1e-7)
-    weights = []
+def test_mass_matrix_and_weight_are_the_stock_ones(robot, arms, seed):
+    n = len(robot.joints)
+    q = (np.random.default_rng(seed).uniform(-0.8, 0.8, n) + robot.home).tolist()
+    matrices, weights = [], []
     for arm in arms:
-        zeros = [0.0] * len(arm.moving)
-        values = q.tolist() + [0.0] * (len(arm.moving) - 7)
-        weights.append(p.calculateInverseDynamics(arm.body, values, zeros, zeros, physicsClientId=arm.client)[:7])
-    np.testing.assert_allclose(*weights, atol=1e-6)
-
-
-def test_each_single_link_keeps_its_mass_and_inertia(arms):
-    lean, _ = arms
-    for link in range(6):  # the seventh carries the hand
-        ours, theirs = (p.getDynamicsInfo(arm.body, link, arm.client) for arm in arms)
-        assert ours[0] == pytest.approx(theirs[0])
-        np.testing.assert_allclose(ours[2], theirs[2], rtol=1e-8)
-    assert p.getDynamicsInfo(lean.body, 6, lean.client)[0] == pytest.approx(0.2 + 0.81 + 0.1 + 0.1)
+        values, zeros = q + [0.0] * (len(arm.moving) - n), [0.0] * len(arm.moving)
+        matrices.append(np.array(p.calculateMassMatrix(arm.body, values, physicsClientId=arm.client))[:n, :n])
+        torque = p.calculateInverseDynamics(arm.body, values, zeros, zeros, physicsClientId=arm.client)
+        weights.append(torque[:n])
+    np.testing.assert_allclose(*matrices, atol=1e-6)
+    np.testing.assert_allclose(*weights, atol=1e-5)
 
 
 def test_free_fall_is_that_of_the_stock_arm(arms):
@@ -97,21 +118,69 @@ def test_free_fall_is_that_of_the_stock_arm(arms):
     assert max(np.linalg.norm(lean.step() - stock.step()) for _ in range(75)) < 1e-3  # 0.3 s
 
 
-def test_driven_motion_is_that_of_the_stock_arm(arms):
+def test_driven_motion_is_that_of_the_stock_arm(robot, arms):
     lean, stock = arms
     rng, worst = np.random.default_rng(0), 0.0
-    target = np.array(PANDA.home)
+    target = np.array(robot.home)
     for _ in range(25):  # 1 s
-        target = target + rng.uniform(-0.05, 0.05, 7)
+        target = target + rng.uniform(-0.05, 0.05, len(robot.joints))
         for arm in arms:
             arm.drive(target)
         worst = max(worst, *(float(np.linalg.norm(lean.step() - stock.step())) for _ in range(10)))
     assert worst < 1e-3
 
 
+def dynamics(path):
+    client = p.connect(p.DIRECT)
+    body = p.loadURDF(path, useFixedBase=True, flags=p.URDF_USE_INERTIA_FROM_FILE, physicsClientId=client)
+    infos = [p.getDynamicsInfo(body, i, client) for i in range(p.getNumJoints(body, client))]
+    p.disconnect(client)
+    return infos
+
+
+def test_the_gripper_is_as_heavy_as_it_says(robot, script):
+    stock = recipe(script, robot.name)
+    masses = {hand: sum(info[0] for info in dynamics(robot.urdf(hand))) for hand in ("bare", "closed", "gripper")}
+    assert masses["bare"] == pytest.approx(masses["closed"]) == pytest.approx(masses["gripper"])
+    if stock.gripper is not None:
+        lean = dynamics(robot.urdf("gripper"))
+        assert [info[0] for info in lean[-3:-1]] == pytest.approx([stock.gripper.finger.mass] * 2)
+        assert 0.7 < 2 * stock.gripper.finger.mass + stock.gripper.hand.mass < 1.3
+
+
+@pytest.mark.parametrize("hand", ["bare", "closed", "gripper"])
+def test_the_models_are_what_the_script_writes(robot, script, tmp_path, hand):
+    written = script.make_lean(recipe(script, robot.name), "" if hand == "bare" else hand, folder=tmp_path)
+    assert written.read_text() == Path(robot.urdf(hand)).read_text()
+
+
+def test_home_is_the_middle_of_the_workspace_with_the_hand_down(robot):
+    simulation = Simulation(control_dt=0.04, physics_dt=0.004)
+    arm = Robot(simulation, robot)
+    np.testing.assert_allclose(arm.state.position, robot.workspace, atol=1e-4)
+    np.testing.assert_allclose(arm.home_rotation[:, 2], [0.0, 0.0, -1.0], atol=1e-3)
+    np.testing.assert_allclose(np.abs(arm.home_rotation[:, 1]), [0.0, 1.0, 0.0], atol=1e-3)  # the fingers open along y
+    simulation.close()
+
+
+def test_the_hand_can_work_everywhere_in_the_workspace(robot):
+    simulation = Simulation(control_dt=0.04, physics_dt=0.004)
+    half = robot.workspace_size / 2
+    for dx, dy, z in np.array(np.meshgrid([-half, half], [-half, half], [0.02, robot.workspace[2] + half])).T.reshape(
+        -1, 3
+    ):
+        place = (robot.workspace[0] + dx, dy, z)
+        arm = Robot(simulation, robot, start=place)
+        np.testing.assert_allclose(arm.state.position, place, atol=1e-4)
+        assert (arm.home > arm.lower + 0.05).all()
+        assert (arm.home < arm.upper - 0.05).all()
+        p.removeBody(arm._body, physicsClientId=simulation.client)
+    simulation.close()
+
+
 def test_a_model_that_does_not_fit_its_joints_is_refused():
     with pytest.raises(Sim2RealError, match="stiffness has 1 values for 2 joints"):
         RobotModel(
-            urdf="x", visual_urdf="y", joints=("a", "b"), end_effector="c", home=(0.0, 0.0), stiffness=(1.0,),
-            response_time=0.02,
+            name="x", visual_urdf="y", joints=("a", "b"), end_effector="c", home=(0.0, 0.0), stiffness=(1.0,),
+            response_time=0.02, fingers=("d", "e"), workspace=(0.5, 0.0, 0.3),
         )  # fmt: skip

@@ -10,11 +10,18 @@ _SIGNALS = {
 }
 
 
+_ROBOTS = {"Panda": "panda", "Kuka": "kuka", "XArm6": "xarm6"}
+_TASKS = ("Reach", "Push", "PickAndPlace")
+
+
 def register_envs() -> None:
     """Register the arm worlds."""
-    register(
-        "sim2real/PandaReach-v0",
-        "sim2real_envs.arm.panda_reach:PandaReachEnv",
-        max_episode_steps=50,  # 2 s
-        signals=_SIGNALS,
-    )
+    for prefix, robot in _ROBOTS.items():
+        for task in _TASKS:
+            register(
+                f"sim2real/{prefix}{task}-v0",
+                f"sim2real_envs.arm.worlds:{task}Env",
+                max_episode_steps=50,  # 2 s
+                signals=_SIGNALS,
+                kwargs={"robot": robot},
+            )

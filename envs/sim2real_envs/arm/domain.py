@@ -24,3 +24,26 @@ ARM_DOMAIN = DomainSpace(
         "gravity_tilt": Parameter(nominal=0.0, low=-0.35, high=0.35, unit="rad", train=(-0.1, 0.1)),
     }
 )
+
+_CUBE = {
+    "object_mass": Parameter(nominal=0.2, low=0.03, high=1.5, unit="kg", train=(0.1, 0.4)),
+    # Edge of the cube.
+    "object_size": Parameter(nominal=0.045, low=0.036, high=0.056, unit="m", train=(0.04, 0.05)),
+    # The friction of a contact is the product of the two that touch: 0.5 on the table, nominally.
+    "object_friction": Parameter(nominal=0.7, low=0.15, high=1.4, unit="1", train=(0.5, 0.9)),
+    "table_friction": Parameter(nominal=0.7, low=0.15, high=1.4, unit="1", train=(0.5, 0.9)),
+    "gripper_friction": Parameter(nominal=1.0, low=0.1, high=1.5, unit="1", train=(0.7, 1.3)),
+    # Of the cube against table and gripper.
+    "object_restitution": Parameter(nominal=0.1, low=0.0, high=0.8, unit="1", train=(0.0, 0.3)),
+}
+PUSH_DOMAIN = DomainSpace({**ARM_DOMAIN, **_CUBE})
+"""Of an arm that pushes a cube over a table."""
+
+PICK_AND_PLACE_DOMAIN = DomainSpace(
+    {
+        **PUSH_DOMAIN,
+        # Largest force of the gripper.
+        "gripper_force": Parameter(nominal=1.0, low=0.1, high=2.0, operator="*", train=(0.7, 1.3)),
+    }
+)
+"""Of an arm that grasps a cube, too."""

@@ -10,13 +10,13 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.domains.channels import Channel, element_name
+from sim2real.domains.channels import Channel
 from sim2real.domains.space import Domain
-from sim2real.errors import Sim2RealError, unknown_name
-from sim2real_envs.arm.domain import ARM_DOMAIN
+from sim2real.errors import unknown_name
+from sim2real_envs.actions import check_action
 from sim2real_envs.arm.robot import Robot, RobotModel
 from sim2real_envs.arm.scene import Scene
-from sim2real_envs.arm.tasks.reach import Reach
+from sim2real_envs.arm.tasks.task import Task
 from sim2real_envs.simulation import Simulation
 
 Array = NDArray[Any]
@@ -24,24 +24,31 @@ Array = NDArray[Any]
 MAX_DISPLACEMENT = 0.05
 """Farthest that the end effector is commanded to go in one control step [m]."""
 
+_FARTHEST = 1.5
+"""Bound of positions that are observed [m]."""
+
+_UNKNOWN = np.full(3, np.nan)
+
 _TIP_CHANNELS = (
-    Channel(name="ee_position", width=3, unit="m", low=-1.5, high=1.5, noise=0.003),
+    Channel(name="ee_position", width=3, unit="m", low=-_FARTHEST, high=_FARTHEST, noise=0.003),
     Channel(name="ee_velocity", width=3, unit="m/s", low=-4.0, high=4.0, noise=0.02),
 )
 _GOAL_CHANNELS = (Channel(name="goal_offset", width=3, unit="m", low=-3.0, high=3.0, noise=0.003),)
 
 
 class ArmEnv(gym.Env[Any, Array]):
-    """A robot arm and a goal for its end effector.
+    """A robot arm and a goal for its end effector, or for a thing that it handles.
 
     Observation (``"flat"``, ``Box`` of float32): ``ee_position`` (3) [m], ``ee_velocity`` (3) [m/s], ``goal_offset``
-    (3), the goal minus the measured position [m]; with joint control also ``joint_position`` (n) [rad] and
-    ``joint_velocity`` (n) [rad/s]. The ``"goal"`` form is a ``Dict`` of ``observation`` (the same without
-    ``goal_offset``), ``achieved_goal`` and ``desired_goal`` (3 each) [m],
-    and then there is ``compute_reward(achieved_goal, desired_goal, info)`` for hindsight experience replay.
+    (3), the goal minus the position of what shall be there [m]; then what the task observes of its things; with moving
+    fingers ``gripper_opening`` (1) [m]; with joint control also ``joint_position`` (n) [rad] and ``joint_velocity`` (n)
+    [rad/s]. The ``"goal"`` form is a ``Dict`` of ``observation`` (the same without ``goal_offset``), ``achieved_goal``
+    and ``desired_goal`` (3 each) [m], and then there is ``compute_reward(achieved_goal, desired_goal, info)`` for
+    hindsight experience replay.
 
     Action in [-1, 1], relative to where the robot is *measured*: a displacement of the end effector of up to 0.05 m
-    per control step (``"ee"``, 3 numbers), or of every joint of up to what its largest speed allows (``"joint"``, n).
+    per control step (``"ee"``, 3 numbers; where there is a table, not into it), or of every joint of up to what its
+    largest speed allows (``"joint"``, n); with moving fingers one more number, from -1, closed, to 1, open.
 
     Args:
         model: The robot.
@@ -57,14 +64,13 @@ class ArmEnv(gym.Env[Any, Array]):
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array", "human"], "render_fps": 25}  # noqa: RUF012
-    domain_space = ARM_DOMAIN
     targets_file: str | None = None
 
     def __init__(
         self,
         *,
         model: RobotModel,
-        task: Reach,
+        task: Task,
         control: str = "ee",
         observation: str = "flat",
         render_mode: str | None = None,
@@ -81,28 +87,38 @@ class ArmEnv(gym.Env[Any, Array]):
         self.render_mode = render_mode
         self.control = control
         self.task = task
-        self.simulation = Simulation(control_dt=control_dt, physics_dt=physics_dt)
-        self.robot = Robot(self.simulation, model)
+        self.simulation = Simulation(control_dt=control_dt, physics_dt=physics_dt, few_bodies=True)
+        task.build(self.simulation)
+        self.robot = Robot(self.simulation, model, hand=task.hand, start=task.start)
+        self.domain_space = task.domain_space
         self.metadata = {**type(self).metadata, "render_fps": round(1.0 / control_dt)}
         self._scene: Scene | None = None
         self._domain = self._episode_domain = self.domain_space.nominal()
-        self.robot.set_domain(self._domain)
+        self._set_domain(self._domain)
         self._goal = np.zeros(3, np.float32)
 
         joints = len(model.joints)
-        n = 3 if control == "ee" else joints
-        self.action_space = gym.spaces.Box(-1.0, 1.0, (n,), np.float32)
-        self._last_action = np.zeros(n)
+        self._joint_control = control == "joint"
         self._goal_form = observation == "goal"
-        channels: tuple[Channel, ...] = _TIP_CHANNELS if self._goal_form else _TIP_CHANNELS + _GOAL_CHANNELS
-        if control == "ee":
-            self.action_channels = (Channel(name="ee_displacement", width=3, unit="1", low=-1.0, high=1.0),)
-        else:
+        channels = (*_TIP_CHANNELS, *(() if self._goal_form else _GOAL_CHANNELS), *task.channels)
+        motion = Channel(name="ee_displacement", width=3, unit="1", low=-1.0, high=1.0)
+        if self._joint_control:
+            motion = Channel(name="joint_displacement", width=joints, unit="1", low=-1.0, high=1.0)
+        self.action_channels: tuple[Channel, ...] = (motion,)
+        if task.hand == "gripper":
+            channels += (Channel(name="gripper_opening", width=1, unit="m", low=-0.01, high=0.2, noise=0.001),)
+            self.action_channels += (Channel(name="gripper_command", width=1, unit="1", low=-1.0, high=1.0),)
+        if self._joint_control:
             channels += (
-                Channel(name="joint_position", width=joints, unit="rad", low=-4.0, high=4.0, noise=0.002),
+                Channel(name="joint_position", width=joints, unit="rad", low=-7.0, high=7.0, noise=0.002)
+                if np.abs([self.robot.lower, self.robot.upper]).max() > 4.0
+                else Channel(name="joint_position", width=joints, unit="rad", low=-4.0, high=4.0, noise=0.002),
                 Channel(name="joint_velocity", width=joints, unit="rad/s", low=-20.0, high=20.0, noise=0.02),
             )
-            self.action_channels = (Channel(name="joint_displacement", width=joints, unit="1", low=-1.0, high=1.0),)
+        self._motion_width = motion.width
+        n = sum(channel.width for channel in self.action_channels)
+        self.action_space = gym.spaces.Box(-1.0, 1.0, (n,), np.float32)
+        self._last_action = np.zeros(n)
         self.observation_channels = channels
         """What the numbers of the observation are; of those under ``"observation"`` in the goal form."""
         bounds = [np.repeat([getattr(c, k) for c in channels], [c.width for c in channels]) for k in ("low", "high")]
@@ -111,7 +127,7 @@ class ArmEnv(gym.Env[Any, Array]):
         self.observation_space: gym.Space[Any] = box
         if self._goal_form:
             self.compute_reward = self._compute_reward  # its mere presence is what marks an env as goal-conditioned
-            point = gym.spaces.Box(-1.5, 1.5, (3,), np.float32)
+            point = gym.spaces.Box(-_FARTHEST, _FARTHEST, (3,), np.float32)
             self.observation_space = gym.spaces.Dict(
                 {"observation": box, "achieved_goal": point, "desired_goal": point}
             )
@@ -122,7 +138,13 @@ class ArmEnv(gym.Env[Any, Array]):
 
     def get_domain(self) -> Domain:
         """Read the domain of the present episode back from the simulator."""
-        return self.robot.get_domain()
+        read = self.robot.get_domain() | self.task.get_domain()
+        return {name: read[name] for name in self.domain_space}
+
+    def _set_domain(self, domain: Domain) -> None:
+        self.robot.set_domain(domain)
+        self.task.set_domain(domain)
+        self._episode_domain = domain
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Put the robot at rest at home, draw a goal; ``options={"domain": ...}`` sets the domain of this episode."""
@@ -131,10 +153,10 @@ class ArmEnv(gym.Env[Any, Array]):
         if options is not None and "domain" in options:
             domain = self.domain_space.complete(options["domain"])
         if domain != self._episode_domain:
-            self.robot.set_domain(domain)
-            self._episode_domain = domain
+            self._set_domain(domain)
         self.robot.reset()
-        self._goal = self.task.sample_goal(self.np_random).astype(np.float32)
+        self._goal = self.task.reset(self.np_random).astype(np.float32)
+        self.task.measure(self.robot.state)
         self._last_action = np.zeros_like(self._last_action)
         if self.render_mode == "human":
             self.render()
@@ -146,21 +168,30 @@ class ArmEnv(gym.Env[Any, Array]):
         Raises:
             Sim2RealError: The action has another shape, or a number that is not finite.
         """
-        action = self._check(action)
-        if self.control == "ee":
-            self.robot.command_displacement(MAX_DISPLACEMENT * action)
+        action = np.array(check_action(action, self.action_channels, f"control {self.control!r}"))
+        motion = action[: self._motion_width]
+        if self._joint_control:
+            self.robot.command_joints(self.robot.max_step * motion)
         else:
-            self.robot.command_joints(self.robot.max_step * action)
+            displacement = MAX_DISPLACEMENT * motion
+            if self.task.floor is not None:
+                displacement[2] = max(displacement[2], self.task.floor - self.robot.state.position[2])
+            self.robot.command_displacement(displacement)
+        if self.task.hand == "gripper":
+            self.robot.command_fingers(0.5 * self.robot.stroke * (1.0 + float(action[-1])))
         self.simulation.step()
-        self.robot.measure()
+        state = self.robot.measure()
+        self.task.measure(state)
         info = self._info()
-        terms = self.task.goal_terms(info["distance"]) | self.task.motion_terms(action, self._last_action)
+        terms = self.task.goal_terms(self._achieved(), self._goal, info["ee_position"])
         info |= {f"reward/{name}": float(term) for name, term in terms.items()}
+        info["reward/smoothness"] = smoothness = self.task.smoothness(action, self._last_action)
+        reward = float(sum(terms.values())) + smoothness
         self._last_action = action
         if self.render_mode == "human":
             self.render()
             time.sleep(self.simulation.control_dt)
-        return self._observe(), float(sum(terms.values())), False, False, info
+        return self._observe(), reward, False, False, info
 
     def _compute_reward(self, achieved_goal: Array, desired_goal: Array, info: Any) -> Any:
         """Return the reward had the goal been another one, as hindsight experience replay asks for it.
@@ -168,17 +199,20 @@ class ArmEnv(gym.Env[Any, Array]):
         Args:
             achieved_goal: Shape (3,) or (batch, 3) [m].
             desired_goal: The same shape [m].
-            info: The info of the step, or one for each of the batch; a reward term that does not depend on the goal is
-                taken from it, and counts zero where it is missing.
+            info: The info of the step, or one for each of the batch. The position of the end effector and the reward
+                for smoothness are taken from it; without them, the end effector counts as where it should be, and the
+                motion as smooth.
         """
-        terms = self.task.goal_terms(self.task.distance(achieved_goal, desired_goal))
         single = isinstance(info, Mapping)
-        kept = np.array([entry.get("reward/smoothness", 0.0) for entry in ([info] if single else info)])
-        rewards = sum(terms.values()) + kept
+        infos = [info] if single else info
+        tips = np.array([entry.get("ee_position", _UNKNOWN) for entry in infos])
+        terms = self.task.goal_terms(achieved_goal, desired_goal, tips[0] if single else tips)
+        smoothness = np.array([entry.get("reward/smoothness", 0.0) for entry in infos])
+        rewards = sum(np.nan_to_num(term) for term in terms.values()) + smoothness
         return float(rewards[0]) if single else rewards
 
     def render(self) -> NDArray[np.uint8] | None:
-        """Draw the robot and its goal.
+        """Draw the robot, what it handles, and the goal.
 
         Returns:
             A picture, shape (360, 480, 3), with ``render_mode="rgb_array"``; nothing otherwise.
@@ -188,8 +222,8 @@ class ArmEnv(gym.Env[Any, Array]):
             return None
         if self._scene is None:
             mode: Any = self.render_mode
-            self._scene = Scene(self.robot.model, mode=mode, goal_radius=self.task.success_distance)
-        self._scene.show(self.robot.state.joint_position, self._goal)
+            self._scene = Scene(self.robot.model, mode=mode, goal_radius=self.task.goal_radius)
+        self._scene.show(self.robot.state, self._goal, self.task.cube)
         return self._scene.picture() if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:
@@ -198,39 +232,31 @@ class ArmEnv(gym.Env[Any, Array]):
         if self._scene is not None:
             self._scene.close()
 
-    def _check(self, action: Array) -> NDArray[np.float64]:
-        try:
-            values = np.asarray(action, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise Sim2RealError(f"action {action!r} is not a vector of numbers.") from None
-        if values.shape != self.action_space.shape:
-            raise Sim2RealError(
-                f"action has shape {values.shape}; control {self.control!r} needs {self.action_space.shape}."
-            )
-        if not np.isfinite(values).all():
-            index = int(np.flatnonzero(~np.isfinite(values))[0])
-            raise Sim2RealError(
-                f"action {element_name(self.action_channels, index)} = {values[index]} must be a finite number."
-            )
-        return np.clip(values, -1.0, 1.0)
-
     def _observe(self) -> Any:
         state = self.robot.state
-        parts = [state.position, state.velocity]
+        parts: list[Array] = [state.position, state.velocity]
         if not self._goal_form:
-            parts.append(self._goal - state.position)
-        if self.control == "joint":
+            parts.append(self._goal - self.task.achieved())
+        parts += self.task.observe()
+        if self.task.hand == "gripper":
+            parts.append(np.array([state.opening]))
+        if self._joint_control:
             parts += [state.joint_position, state.joint_velocity]
         values = np.clip(np.concatenate(parts), self._box.low, self._box.high).astype(np.float32)
         if not self._goal_form:
             return values
-        return {"observation": values, "achieved_goal": values[:3].copy(), "desired_goal": self._goal.copy()}
+        return {"observation": values, "achieved_goal": self._achieved(), "desired_goal": self._goal.copy()}
+
+    def _achieved(self) -> Array:
+        # A cube that falls off the table is lost anyway; its position stays inside the space.
+        return np.clip(self.task.achieved(), -_FARTHEST, _FARTHEST).astype(np.float32)
 
     def _info(self) -> dict[str, Any]:
         # As observed, so that compute_reward of the observed goals gives exactly the reward of the step.
-        distance = float(self.task.distance(self.robot.state.position.astype(np.float32), self._goal))
+        distance = float(self.task.distance(self._achieved(), self._goal))
         return {
             "distance": distance,
+            "ee_position": self.robot.state.position.astype(np.float32),
             "is_success": distance <= self.task.success_distance,
             "domain": dict(self._episode_domain),
         }

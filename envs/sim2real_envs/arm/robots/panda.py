@@ -1,13 +1,11 @@
-"""Franka Emika Panda, a 7-joint arm with a closed two-finger gripper."""
+"""Franka Emika Panda, a 7-joint arm with its own two-finger gripper."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from sim2real_envs.arm.robot import RobotModel
 
 PANDA = RobotModel(
-    urdf=str(Path(__file__).parents[1] / "assets" / "panda.urdf"),
+    name="panda",
     visual_urdf="franka_panda/panda.urdf",
     joints=tuple(f"panda_joint{i}" for i in range(1, 8)),
     end_effector="panda_grasptarget",
@@ -15,4 +13,6 @@ PANDA = RobotModel(
     # Joint stiffness of the impedance examples of libfranka (joint_impedance_control.cpp).
     stiffness=(600.0, 600.0, 600.0, 600.0, 250.0, 150.0, 50.0),
     response_time=0.019,
+    fingers=("panda_finger_joint1", "panda_finger_joint2"),
+    workspace=(0.5, 0.0, 0.3),
 )

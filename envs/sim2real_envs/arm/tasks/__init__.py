@@ -1,1 +1,1 @@
-"""The tasks: one small file each. A task knows no robot; it sees where the end effector is."""
+"""The tasks: one small file each. A task knows no robot; it only sees its state."""

@@ -1,0 +1,260 @@
+"""The env that joins a vehicle, a sensor and a course."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2real.domains.channels import Channel
+from sim2real.domains.space import Domain
+from sim2real.errors import Sim2RealError, unknown_name
+from sim2real_envs.actions import check_action
+from sim2real_envs.driving.camera import SIZE, Camera
+from sim2real_envs.driving.course import Course
+from sim2real_envs.driving.domain import TRACK_DOMAIN
+from sim2real_envs.driving.lidar import MAX_RANGE, Lidar
+from sim2real_envs.driving.scene import Scene
+from sim2real_envs.driving.track import make_track
+from sim2real_envs.driving.traffic import Traffic
+from sim2real_envs.driving.vehicle import Vehicle
+from sim2real_envs.simulation import Simulation
+
+Array = NDArray[Any]
+
+PROGRESS_WEIGHT = 1.0
+"""Reward per metre along the centre line [1/m]."""
+CONTACT_WEIGHT = 10.0
+"""What touching a wall, or anything else, costs; it also ends the episode."""
+TIME_WEIGHT = 0.25
+"""What every second costs [1/s]."""
+SMOOTHNESS_WEIGHT = 0.05
+"""What the mean square change of the action costs."""
+
+MAX_TRACKS = 64
+"""Most tracks that a world keeps."""
+
+
+class DriveEnv(gym.Env[Any, Array]):
+    """Drive a lap without touching a wall.
+
+    Every episode takes place on one of ``tracks`` tracks, from anywhere on it. It terminates with success once the
+    vehicle has gone one length of the centre line forwards from its start (what it goes backwards counts against it),
+    and without success as soon as it touches anything.
+
+    Observation (``Box`` of float32): ``lidar`` (``rays``) [m], from right to left, then what the vehicle measures of
+    itself: ``speed`` [m/s], ``yaw_rate`` [rad/s] and, of the car, ``steering`` [rad]. With a camera a ``Dict`` of
+    ``image`` (84, 84, 3), uint8, and ``observation``, what the vehicle measures of itself.
+
+    Action in [-1, 1], of the car: ``steering`` (1: full left) and ``throttle``.
+
+    Info: ``progress`` [laps], ``mean_speed`` along the centre line [m/s], ``contacts`` (0 or 1), ``track`` (its
+    number), ``is_success``, ``domain`` and the terms of the reward, each with its weight included:
+
+    * ``reward/progress``: 1 per metre along the centre line.
+    * ``reward/contact``: -10 for touching anything.
+    * ``reward/time``: -0.25 per second.
+    * ``reward/smoothness``: -0.05 times the mean square change of the action.
+
+    Args:
+        vehicle: Class of the vehicle.
+        tracks: How many tracks there are.
+        track_seed: Seed of the first track; the others have the following ones.
+        difficulty: Of the tracks, from 0, circles, to 1; see :func:`~sim2real_envs.driving.track.make_track`.
+        track_width: Distance of the walls [m].
+        observation: ``"lidar"`` or ``"camera"``.
+        rays: Beams of the lidar, 16 or 32.
+        cars: Other cars on the track.
+        obstacles: Boxes on the track.
+        render_mode: ``None``, ``"rgb_array"`` or ``"human"``.
+        control_dt: Time between two actions [s].
+        physics_dt: Time step of the physics [s]; must divide ``control_dt``.
+
+    Raises:
+        Sim2RealError: An argument is unknown or out of range, or the times do not fit together.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array", "human"], "render_fps": 25}  # noqa: RUF012
+    targets_file: str | None = None
+
+    def __init__(
+        self,
+        *,
+        vehicle: type[Vehicle],
+        tracks: int = 8,
+        track_seed: int = 0,
+        difficulty: float = 0.5,
+        track_width: float = 1.2,
+        observation: str = "lidar",
+        rays: int = 32,
+        cars: int = 0,
+        obstacles: int = 0,
+        render_mode: str | None = None,
+        control_dt: float = 0.04,
+        physics_dt: float = 0.008,
+    ) -> None:
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise unknown_name("render_mode", render_mode, self.metadata["render_modes"])
+        if observation not in ("lidar", "camera"):
+            raise unknown_name("observation", observation, ("lidar", "camera"))
+        if rays not in (16, 32):
+            raise Sim2RealError(f"rays = {rays!r} must be 16 or 32.")
+        if isinstance(tracks, bool) or not isinstance(tracks, int) or not 1 <= tracks <= MAX_TRACKS:
+            raise Sim2RealError(f"tracks = {tracks!r} must be a whole number from 1 to {MAX_TRACKS}.")
+        made = [make_track(track_seed + i, difficulty=difficulty, width=track_width) for i in range(tracks)]
+        self.render_mode = render_mode
+        self.simulation = Simulation(control_dt=control_dt, physics_dt=physics_dt)
+        self.course = Course(self.simulation, made)
+        self.vehicle = vehicle(self.simulation)
+        self.traffic = Traffic(self.simulation, self.course, cars=cars, obstacles=obstacles)
+        forward = vehicle.lidar_position
+        self.sensor: Lidar | Camera
+        if observation == "lidar":
+            self.sensor = Lidar(self.simulation.client, beams=rays, forward=forward)
+        else:
+            self.sensor = Camera(self.course, self.traffic, forward=forward)
+        self._parts = (self.vehicle, self.course, self.sensor, self.traffic)
+        self.metadata = {**type(self).metadata, "render_fps": round(1.0 / control_dt)}
+        self._scene: Scene | None = None
+
+        self.domain_space = vehicle.domain_space | TRACK_DOMAIN | self.sensor.domain_space | self.traffic.domain_space
+        self._domain = self._episode_domain = self.domain_space.nominal()
+        self._apply(self._domain)
+        self.action_channels = vehicle.action_channels
+        self._vehicle_name = vehicle.__name__
+        channels = vehicle.observation_channels
+        if observation == "lidar":
+            # Its noise is a domain parameter of its own.
+            channels = (Channel(name="lidar", width=rays, unit="m", low=0.0, high=MAX_RANGE), *channels)
+        self.observation_channels = channels
+        """What the numbers of the observation are; of those under ``"observation"`` beside a picture."""
+        self._low, self._high = (
+            np.repeat([getattr(c, k) for c in channels], [c.width for c in channels]).astype(np.float32)
+            for k in ("low", "high")
+        )
+        box = gym.spaces.Box(self._low, self._high, dtype=np.float32)
+        self.observation_space: gym.Space[Any] = box
+        if observation == "camera":
+            picture = gym.spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
+            self.targets_file = None  # the ladders name what a lidar suffers
+            self.observation_space = gym.spaces.Dict({"image": picture, "observation": box})
+        self.action_space = gym.spaces.Box(-1.0, 1.0, (sum(c.width for c in self.action_channels),), np.float32)
+        self._last_action = [0.0] * sum(c.width for c in self.action_channels)
+        self._along = self._travelled = 0.0
+        self._steps = 0
+        self._touched = False
+
+    def set_domain(self, domain: Mapping[str, float]) -> None:
+        """Set the domain of all following episodes; missing parameters take their nominal values."""
+        self._domain = self.domain_space.complete(domain)
+
+    def get_domain(self) -> Domain:
+        """Read the domain of the present episode back from what simulates it."""
+        found: Domain = {}
+        for part in self._parts:
+            found |= part.get_domain()
+        return {name: found[name] for name in self.domain_space}
+
+    def _apply(self, domain: Domain) -> None:
+        for part in self._parts:
+            part.set_domain(domain)
+        self._episode_domain = domain
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Put the vehicle at rest on a track; ``options={"domain": ...}`` sets the domain of this episode."""
+        super().reset(seed=seed)
+        domain = self._domain
+        if options is not None and "domain" in options:
+            domain = self.domain_space.complete(options["domain"])
+        if domain != self._episode_domain:
+            self._apply(domain)
+        x, y, yaw = self.course.draw(self.np_random)
+        self._along = self.course.locate(x, y)
+        self.traffic.reset(self._along, self.np_random)
+        self.vehicle.reset(x, y, yaw)
+        if isinstance(self.sensor, Camera):
+            self.sensor.begin_episode(self.np_random)
+        self._travelled, self._steps, self._touched = 0.0, 0, False
+        self._last_action = [0.0] * len(self._last_action)
+        if self.render_mode == "human":
+            self.render()
+        return self._observe(), self._info()
+
+    def step(self, action: Array) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Drive for one control step.
+
+        Raises:
+            Sim2RealError: The action has another shape, or a number that is not finite.
+        """
+        values = check_action(action, self.action_channels, self._vehicle_name)
+        dt = self.simulation.control_dt
+        self.traffic.step(dt)
+        self._touched = self.vehicle.step(values, self.course.grip(self._along))
+        state = self.vehicle.body.state
+        along, length = self.course.locate(state.x, state.y), self.course.track.length
+        gone = (along - self._along + length / 2) % length - length / 2
+        self._along = along
+        self._travelled += gone
+        self._steps += 1
+        change = sum((new - old) ** 2 for new, old in zip(values, self._last_action, strict=True)) / len(values)
+        self._last_action = values
+        terms = {
+            "progress": PROGRESS_WEIGHT * gone,
+            "contact": -CONTACT_WEIGHT * self._touched,
+            "time": -TIME_WEIGHT * dt,
+            "smoothness": -SMOOTHNESS_WEIGHT * change,
+        }
+        info = self._info()
+        for name, term in terms.items():
+            info[f"reward/{name}"] = term
+        if self.render_mode == "human":
+            self.render()
+            time.sleep(dt)
+        return self._observe(), sum(terms.values()), self._touched or info["is_success"], False, info
+
+    def render(self) -> NDArray[np.uint8] | None:
+        """Draw the track and what drives on it, seen from behind and above.
+
+        Returns:
+            A picture, shape (360, 480, 3), with ``render_mode="rgb_array"``; nothing otherwise.
+        """
+        if self.render_mode is None:
+            gym.logger.warn("render() does nothing without a render_mode; make the env with render_mode='rgb_array'.")
+            return None
+        if self._scene is None:
+            mode: Any = self.render_mode
+            self._scene = Scene(mode=mode, vehicle=self.vehicle)
+        self._scene.show(self.course, self.vehicle, self.traffic)
+        return self._scene.picture() if self.render_mode == "rgb_array" else None
+
+    def close(self) -> None:
+        """Disconnect from PyBullet; a second call does nothing."""
+        self.simulation.close()
+        if isinstance(self.sensor, Camera):
+            self.sensor.close()
+        if self._scene is not None:
+            self._scene.close()
+
+    def _observe(self) -> Any:
+        state, measured = self.vehicle.body.state, self.vehicle.measure()
+        if isinstance(self.sensor, Lidar):
+            return self._bounded(np.concatenate((self.sensor.scan(state, self.np_random), measured)))
+        return {"image": self.sensor.picture(state), "observation": self._bounded(np.array(measured))}
+
+    def _bounded(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
+        return np.clip(values, self._low, self._high).astype(np.float32)
+
+    def _info(self) -> dict[str, Any]:
+        progress = self._travelled / self.course.track.length
+        return {
+            "progress": progress,
+            "mean_speed": self._travelled / (self._steps * self.simulation.control_dt) if self._steps else 0.0,
+            "contacts": int(self._touched),
+            "track": self.course.number,
+            "is_success": bool(progress >= 1.0 and not self._touched),
+            "domain": dict(self._episode_domain),
+        }

@@ -1,0 +1,73 @@
+"""A planar laser scanner: Bullet's ray tests, and what real beams lose."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2real.domains.space import Domain
+from sim2real_envs.bullet import pybullet as p
+from sim2real_envs.driving.body import RIDE_HEIGHT, PlanarState
+from sim2real_envs.driving.domain import LIDAR_DOMAIN
+
+FIELD_OF_VIEW = math.radians(270.0)
+"""Angle between the outermost beams [rad]; a Hokuyo UST-10LX has as much, and reaches 10 m."""
+MAX_RANGE = 10.0
+"""[m]"""
+
+STATIC_GROUP = 2
+"""Bullet's collision group of what does not move, which is all that beams see."""
+
+
+class Lidar:
+    """Beams at equal angles, from the right to the left.
+
+    Args:
+        client: Physics client of the world.
+        beams: How many.
+        forward: How far the scanner stands in front of the middle of its vehicle [m].
+    """
+
+    domain_space = LIDAR_DOMAIN
+
+    def __init__(self, client: int, *, beams: int, forward: float) -> None:
+        self._client = client
+        self._forward = forward
+        self.angles = np.linspace(-FIELD_OF_VIEW / 2, FIELD_OF_VIEW / 2, beams)
+        """Of the beams, to the left of straight ahead, shape (beams,) [rad]."""
+        self._directions = np.exp(1j * self.angles)
+        self._ends = np.full((beams, 3), RIDE_HEIGHT)
+        self._range, self._noise, self._dropout = MAX_RANGE, 0.0, 0.0
+
+    def set_domain(self, domain: Mapping[str, float]) -> None:
+        """Set noise, dropout and range; ``domain`` is complete."""
+        self._range, self._noise, self._dropout = (domain[f"lidar_{name}"] for name in ("range", "noise", "dropout"))
+
+    def get_domain(self) -> Domain:
+        """Read back what beams are disturbed with."""
+        return {"lidar_noise": self._noise, "lidar_dropout": self._dropout, "lidar_range": self._range}
+
+    def distances(self, state: PlanarState) -> NDArray[np.float64]:
+        """Return the true distance of what every beam hits, the range for none, shape (beams,) [m]."""
+        start = [state.x + self._forward * state.cos, state.y + self._forward * state.sin, RIDE_HEIGHT]
+        beams = self._directions * complex(self._range * state.cos, self._range * state.sin)
+        self._ends[:, 0] = start[0] + beams.real
+        self._ends[:, 1] = start[1] + beams.imag
+        hits = p.rayTestBatch(
+            [start] * len(self._ends),
+            self._ends.tolist(),
+            numThreads=1,
+            collisionFilterMask=STATIC_GROUP,
+            physicsClientId=self._client,
+        )
+        return self._range * np.array([hit[2] for hit in hits])
+
+    def scan(self, state: PlanarState, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Return what the scanner reads, shape (beams,) [m]: noisy, a lost beam as far as it reaches."""
+        # Drawn whether they are needed or not: the same seed gives the same noise, whatever its size.
+        noise, luck = rng.standard_normal(len(self._ends)), rng.random(len(self._ends))
+        distances = np.minimum(self.distances(state) + self._noise * noise, self._range)
+        return np.where(luck < self._dropout, self._range, np.maximum(distances, 0.0))

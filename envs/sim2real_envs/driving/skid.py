@@ -1,0 +1,104 @@
+"""A skid-steered vehicle: Clearpath's Husky of ``pybullet_data`` at 2/5 of its size, with faster motors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from sim2real.domains.channels import Channel
+from sim2real.domains.space import Domain
+from sim2real_envs.driving.domain import SKID_DOMAIN
+from sim2real_envs.driving.tyres import sliding_force
+from sim2real_envs.driving.vehicle import SPEED_CHANNEL, YAW_RATE_CHANNEL, Look, Vehicle
+from sim2real_envs.simulation import GRAVITY, Simulation
+
+SCALE = 0.4
+"""Size, compared with the Husky's."""
+WHEELBASE = SCALE * 0.512
+"""Distance of the axles [m]."""
+TRACK_WIDTH = SCALE * 0.5708
+"""Distance of left and right wheels [m]."""
+TOP_SPEED = 2.5
+"""Of the wheels' rims [m/s]."""
+
+_CENTRE = SCALE * -0.06  # of mass, in front of the middle [m]
+
+
+class SkidSteer(Vehicle):
+    """Four wheels that cannot turn, left and right ones at speeds of their own; it turns by sliding.
+
+    Action: ``left_wheels``, ``right_wheels``: speed of the rims, from -1, full backwards, to 1.
+
+    Args:
+        simulation: The world it drives in.
+    """
+
+    domain_space = SKID_DOMAIN
+    half_extents = (SCALE * 0.5, SCALE * 0.335, 0.05)
+    nominal_mass = 46.0 * SCALE**3
+    yaw_inertia = 3.9 * SCALE**5
+    lidar_position = 0.1
+    observation_channels = (
+        SPEED_CHANNEL,
+        YAW_RATE_CHANNEL,
+        Channel(name="wheel_speed", width=2, unit="m/s", low=-5.0, high=5.0, noise=0.02),
+    )
+    action_channels = (
+        Channel(name="left_wheels", width=1, unit="1", low=-1.0, high=1.0),
+        Channel(name="right_wheels", width=1, unit="1", low=-1.0, high=1.0),
+    )
+    idle = (0.0, 0.0)
+    look = Look(urdf="husky/husky.urdf", scale=SCALE)
+
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__(simulation)
+        self._left = self._right = 0.0
+
+    def set_domain(self, domain: Mapping[str, float]) -> None:
+        """Set the parameters of the vehicle; ``domain`` is complete."""
+        super().set_domain(domain)
+        self.body.centre += _CENTRE
+        self._imbalance, self._lag = domain["wheel_imbalance"], domain["wheel_lag"]
+        self._follow = -math.expm1(-self._simulation.physics_dt / self._lag) if self._lag > 0.0 else 1.0
+
+    def get_domain(self) -> Domain:
+        """Read the parameters back."""
+        domain = super().get_domain()
+        domain["centre_of_mass"] -= _CENTRE
+        return domain | {"wheel_imbalance": self._imbalance, "wheel_lag": self._lag}
+
+    def reset(self, x: float, y: float, yaw: float) -> None:
+        """Put the vehicle and its wheels at rest."""
+        super().reset(x, y, yaw)
+        self._left = self._right = 0.0
+
+    def command(self, action: list[float]) -> tuple[float, ...]:
+        """Take the speeds of both sides."""
+        return (action[0], action[1])
+
+    def push(self, drive: tuple[float, ...], friction: float) -> None:
+        """Apply the forces of the four wheels for one physics step."""
+        state, body = self.body.state, self.body
+        top = TOP_SPEED * self._strength
+        self._left += self._follow * (top * (1.0 - self._imbalance / 2) * drive[0] - self._left)
+        self._right += self._follow * (top * (1.0 + self._imbalance / 2) * drive[1] - self._right)
+        load = friction * body.mass * GRAVITY * self._flat / 2
+        front = load * (0.5 + body.centre / WHEELBASE)
+        swing = state.yaw_rate * WHEELBASE / 2
+        forward = left = torque = 0.0
+        for side, rim in ((TRACK_WIDTH / 2, self._left), (-TRACK_WIDTH / 2, self._right)):
+            along = state.forward - state.yaw_rate * side - rim
+            for axle, across, weight in (
+                (WHEELBASE / 2, state.left + swing, front),
+                (-WHEELBASE / 2, state.left - swing, load - front),
+            ):
+                fx, fy = sliding_force(along, across, weight)
+                forward += fx
+                left += fy
+                torque += axle * fy - side * fx
+        body.push(forward, left, torque)
+
+    def measure(self) -> list[float]:
+        """Return speed, yaw rate and the speeds of both sides' rims."""
+        state = self.body.state
+        return [state.forward, state.yaw_rate, self._left, self._right]

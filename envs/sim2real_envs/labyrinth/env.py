@@ -1,0 +1,268 @@
+"""``sim2real/Labyrinth-v0``: lead a marble through a labyrinth by tilting its board."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.utils import EzPickle
+from numpy.typing import NDArray
+
+from sim2real.domains.channels import Channel
+from sim2real.domains.space import Domain, DomainSpace
+from sim2real.errors import Sim2RealError, unknown_name
+from sim2real_envs.actions import check_action
+from sim2real_envs.labyrinth.board import MAX_TILT, Board
+from sim2real_envs.labyrinth.camera import CAMERA_CHANNELS, PICTURES, Camera
+from sim2real_envs.labyrinth.catalogue import find_layout
+from sim2real_envs.labyrinth.domain import CAMERA_DOMAIN, LABYRINTH_DOMAIN
+from sim2real_envs.labyrinth.layout import HOLE_RADIUS, HOLES_NEARBY
+from sim2real_envs.labyrinth.route import Point, Route, distance_to_segment
+from sim2real_envs.labyrinth.scene import PHOTO_SIZE, Scene
+from sim2real_envs.simulation import Simulation
+
+Array = NDArray[Any]
+
+WAYPOINTS_AHEAD = 3
+SLOWEST_PHYSICS = 0.005
+"""Longest physics step [s]: the fastest marble inside the bounds, 1.25 m/s, then moves less in one than the smallest's
+radius and half a wall."""
+
+_START_SPREAD = 0.004  # half edge of the square that the marble starts in [m]
+_CHANNELS = (
+    Channel(name="marble_position", width=2, unit="m", low=-0.3, high=0.3, noise=0.001),
+    Channel(name="marble_velocity", width=2, unit="m/s", low=-3.0, high=3.0, noise=0.01),
+    Channel(name="servo_angle", width=2, unit="rad", low=-0.2, high=0.2, noise=0.002),
+    Channel(name="waypoint_offset", width=2 * WAYPOINTS_AHEAD, unit="m", low=-0.6, high=0.6, noise=0.001),
+    Channel(name="hole_offset", width=2 * HOLES_NEARBY, unit="m", low=-0.6, high=0.6, noise=0.001),
+)
+
+
+class LabyrinthEnv(gym.Env[Array, Array], EzPickle):
+    """A marble on a board that two servos tilt; it has to follow a route past walls and holes.
+
+    Observation (``Box`` of float32, 16 numbers): ``marble_position`` (2) [m] from the middle of the board,
+    ``marble_velocity`` (2) [m/s], ``servo_angle`` (2) [rad], what the encoders of the servos read, ``waypoint_offset``
+    (6), the next three waypoints minus the position of the marble [m], ``hole_offset`` (4), the two nearest holes minus
+    the position [m]. Nothing in it is told of the play, the bias and the warp of the board. The ``"camera"`` form is
+    the last three pictures of a camera above the board instead (``Box`` of uint8, 84 x 84 x 3, newest last); it adds
+    the domain parameter ``camera_latency`` and takes about 2 ms a step.
+
+    Action in [-1, 1]: the commanded slope of the board along x and along y, over 0.1 rad.
+
+    The episode ends when the marble has passed every waypoint in order (success), or when its middle has come over a
+    hole. ``info`` has ``progress`` along the route in [0, 1], ``time`` [s] and ``fallen``.
+
+    Reward terms, each with its weight included:
+
+    * ``progress``: 50 per metre gained along the route.
+    * ``finish``: 10 once.
+    * ``fall``: -10 once.
+    * ``smoothness``: ``-0.02`` times the mean square change of the action.
+
+    Args:
+        layout: ``"easy-1"``, ``"medium-1"``, ``"hard-1"``, with any other number for a seed, or one laid by hand,
+            ``"classic"``.
+        observation: ``"state"`` or ``"camera"``.
+        render_mode: ``None``, ``"rgb_array"`` or ``"human"``.
+        control_dt: Time between two actions [s].
+        physics_dt: Time step of the physics [s]; must divide ``control_dt``; at most 5 ms.
+
+    Raises:
+        Sim2RealError: An argument is unknown, or the times do not fit together.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array", "human"], "render_fps": 25}  # noqa: RUF012
+    domain_space: DomainSpace = LABYRINTH_DOMAIN
+    targets_file: str | None = str(Path(__file__).parent / "targets" / "labyrinth.yaml")
+    observation_channels: tuple[Channel, ...] = _CHANNELS
+    action_channels = (Channel(name="board_tilt", width=2, unit="1", low=-1.0, high=1.0),)
+
+    progress_weight = 50.0
+    finish_bonus = 10.0
+    fall_penalty = 10.0
+    smoothness_weight = 0.02
+
+    def __init__(
+        self,
+        *,
+        layout: str = "easy-1",
+        observation: str = "state",
+        render_mode: str | None = None,
+        control_dt: float = 0.04,
+        physics_dt: float = 0.004,
+    ) -> None:
+        EzPickle.__init__(
+            self,
+            layout=layout,
+            observation=observation,
+            render_mode=render_mode,
+            control_dt=control_dt,
+            physics_dt=physics_dt,
+        )
+        for kind, value, known in (
+            ("observation", observation, ("state", "camera")),
+            ("render_mode", render_mode, self.metadata["render_modes"]),
+        ):
+            if value not in known and not (kind == "render_mode" and value is None):
+                raise unknown_name(kind, value, known)
+        if physics_dt > SLOWEST_PHYSICS:
+            raise Sim2RealError(
+                f"physics_dt = {physics_dt:g} s is too coarse for walls of this size; at most {SLOWEST_PHYSICS:g} s."
+            )
+        self.layout = find_layout(layout)
+        self.render_mode = render_mode
+        self.simulation = Simulation(control_dt=control_dt, physics_dt=physics_dt)
+        self.board = Board(self.simulation, self.layout)
+        self.route = Route(self.layout.start, self.layout.waypoints)
+        self.metadata = {**type(self).metadata, "render_fps": round(1.0 / control_dt)}
+        self._scene: Scene | None = None
+        self._camera: Camera | None = None
+        if observation == "camera":
+            self.domain_space = LABYRINTH_DOMAIN | CAMERA_DOMAIN
+            self.observation_channels = CAMERA_CHANNELS
+            self._camera_scene = Scene(self.layout, window=False)
+            self._camera = Camera(self._camera_scene, control_dt)
+        self._domain = self._episode_domain = self.domain_space.nominal()
+        self.board.set_domain(self._domain)
+        self._steps = 0
+        self._last_action = (0.0, 0.0)
+        widths = [channel.width for channel in _CHANNELS]
+        low, high = (np.repeat([getattr(c, k) for c in _CHANNELS], widths).astype(np.float32) for k in ("low", "high"))
+        self.observation_space: gym.spaces.Box = gym.spaces.Box(low, high, dtype=np.float32)
+        if self._camera is not None:
+            self.observation_space = gym.spaces.Box(0, 255, (PHOTO_SIZE, PHOTO_SIZE, PICTURES), np.uint8)
+        self.action_space = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
+
+    def set_domain(self, domain: Mapping[str, float]) -> None:
+        """Set the domain of all following episodes; missing parameters take their nominal values."""
+        self._domain = self.domain_space.complete(domain)
+
+    def get_domain(self) -> Domain:
+        """Read the domain of the present episode back from the simulator."""
+        domain = self.board.get_domain()
+        return domain if self._camera is None else {**domain, "camera_latency": self._camera.latency}
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+        """Put the marble near the start; ``options={"domain": ...}`` sets the domain of this episode."""
+        super().reset(seed=seed)
+        domain = self._domain
+        if options is not None and "domain" in options:
+            domain = self.domain_space.complete(options["domain"])
+        if domain != self._episode_domain:
+            self.board.set_domain(domain)
+            if self._camera is not None:
+                self._camera.latency = domain["camera_latency"]
+            self._episode_domain = domain
+        dx, dy = self.np_random.uniform(-_START_SPREAD, _START_SPREAD, 2).tolist()
+        x, y = self.layout.start
+        self.board.reset((x + dx, y + dy))
+        self.route.begin(self.board.position)
+        self._steps = 0
+        self._last_action = (0.0, 0.0)
+        if self._camera is not None:
+            self._camera.begin(*self._pose())
+        if self.render_mode == "human":
+            self.render()
+        return self._observe(self._holes_by_distance()), self._info(fallen=False)
+
+    def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+        """Command the slopes for one control step.
+
+        Raises:
+            Sim2RealError: The action has another shape, or a number that is not finite.
+        """
+        x, y = check_action(action, self.action_channels, "the board")
+        before = self.board.position
+        self.board.step(MAX_TILT * x, MAX_TILT * y)
+        self._steps += 1
+        gained = self.route.advance(self.board.position)
+        holes = self._holes_by_distance()
+        finished = self.route.finished
+        fallen = not finished and self._is_fallen(before, holes)
+        last_x, last_y = self._last_action
+        terms = {
+            "progress": self.progress_weight * gained,
+            "finish": self.finish_bonus * finished,
+            "fall": -self.fall_penalty * fallen,
+            "smoothness": -0.5 * self.smoothness_weight * ((x - last_x) ** 2 + (y - last_y) ** 2),
+        }
+        self._last_action = (x, y)
+        if self._camera is not None:
+            self._camera.see(*self._pose())
+        info = self._info(fallen=fallen)
+        for name, term in terms.items():
+            info[f"reward/{name}"] = term
+        if self.render_mode == "human":
+            self.render()
+            time.sleep(self.simulation.control_dt)
+        return self._observe(holes), sum(terms.values()), finished or fallen, False, info
+
+    def render(self) -> NDArray[np.uint8] | None:
+        """Draw the board as it is tilted.
+
+        Returns:
+            A picture, shape (360, 480, 3), with ``render_mode="rgb_array"``; nothing otherwise.
+        """
+        if self.render_mode is None:
+            gym.logger.warn("render() does nothing without a render_mode; make the env with render_mode='rgb_array'.")
+            return None
+        if self._scene is None:
+            self._scene = Scene(self.layout, window=self.render_mode == "human")
+        position, slopes, radius = self._pose()
+        self._scene.show(position, radius, slopes)
+        return self._scene.picture() if self.render_mode == "rgb_array" else None
+
+    def close(self) -> None:
+        """Disconnect from PyBullet; a second call does nothing."""
+        self.simulation.close()
+        if self._scene is not None:
+            self._scene.close()
+        if self._camera is not None:
+            self._camera_scene.close()
+
+    def _pose(self) -> tuple[Point, Point, float]:
+        """Return where the marble is [m], how the board is tilted [rad] and the marble's radius [m]."""
+        servo_x, servo_y = self.board.servos
+        return self.board.position, (servo_x.slope, servo_y.slope), self._episode_domain["marble_radius"]
+
+    def _holes_by_distance(self) -> list[tuple[float, Point]]:
+        position = self.board.position
+        return sorted([(math.dist(position, hole), hole) for hole in self.layout.holes])
+
+    def _is_fallen(self, before: Point, holes: list[tuple[float, Point]]) -> bool:
+        """Return whether the middle of the marble came over a hole on its way, which ends its support."""
+        after = self.board.position
+        way = math.dist(before, after)
+        for distance, hole in holes:
+            if distance > HOLE_RADIUS + way:
+                return False
+            if distance_to_segment(hole, before, after) <= HOLE_RADIUS:
+                return True
+        return False
+
+    def _observe(self, holes: list[tuple[float, Point]]) -> Array:
+        if self._camera is not None:
+            return self._camera.pictures()
+        x, y = self.board.position
+        servo_x, servo_y = self.board.servos
+        values = [x, y, *self.board.velocity, servo_x.angle, servo_y.angle]
+        for px, py in self.route.ahead(WAYPOINTS_AHEAD):
+            values += (px - x, py - y)
+        for _, (px, py) in holes[:HOLES_NEARBY]:
+            values += (px - x, py - y)
+        return np.array(values, np.float32)
+
+    def _info(self, *, fallen: bool) -> dict[str, Any]:
+        return {
+            "progress": self.route.progress,
+            "time": self._steps * self.simulation.control_dt,
+            "fallen": fallen,
+            "is_success": self.route.finished,
+            "domain": dict(self._episode_domain),
+        }
