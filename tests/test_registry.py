@@ -72,3 +72,15 @@ def test_the_targets_of_the_ladder_exist_and_differ(env_id):
     for name, value in domains["mild"].domain.items():
         low, high = space[name].train_range
         assert low <= value <= high, f"mild leaves the training range in {name}"
+
+
+def test_a_world_does_not_feel_the_others_of_its_process():
+    alone = {}
+    for env_id in IDS:
+        with closing(gym.make(env_id)) as env:
+            alone[env_id] = rollout(env)
+    together = {env_id: gym.make(env_id) for env_id in IDS}
+    for env_id, env in [*together.items(), *reversed(together.items())]:
+        assert_same(rollout(env), alone[env_id])
+    for env in together.values():
+        env.close()

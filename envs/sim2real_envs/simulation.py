@@ -14,6 +14,12 @@ GRAVITY = 9.81
 """Magnitude of gravity [m/s^2]."""
 
 
+_CONTACT_THRESHOLD = 0.02
+"""Distance at which Bullet forgets a contact point unless told otherwise [m]."""
+
+_threshold_in_force = _CONTACT_THRESHOLD
+
+
 class Simulation:
     """A world without shapes and without graphics, bitwise repeatable.
 
@@ -43,8 +49,25 @@ class Simulation:
             deterministicOverlappingPairs=1,
             physicsClientId=self.client,
         )
+        self._contact_threshold = _CONTACT_THRESHOLD
+        self.focus()
         self.gravity = np.zeros(3)
         self.set_gravity_tilt(0.0)
+
+    def set_contact_threshold(self, threshold: float) -> None:
+        """Set the distance at which a contact point is forgotten [m]."""
+        self._contact_threshold = threshold
+        self.focus()
+
+    def focus(self) -> None:
+        """Make this world the one that the process simulates, before anything that looks for contacts.
+
+        Bullet keeps the contact threshold once for the whole process: a world would feel that of another one.
+        """
+        global _threshold_in_force
+        if _threshold_in_force != self._contact_threshold:
+            p.setPhysicsEngineParameter(contactBreakingThreshold=self._contact_threshold, physicsClientId=self.client)
+            _threshold_in_force = self._contact_threshold
 
     def set_gravity_tilt(self, tilt: float) -> None:
         """Lean the world's base by ``tilt`` [rad] about its y axis, which turns gravity the other way."""

@@ -149,6 +149,7 @@ class ArmEnv(gym.Env[Any, Array]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Put the robot at rest at home, draw a goal; ``options={"domain": ...}`` sets the domain of this episode."""
         super().reset(seed=seed)
+        self.simulation.focus()
         domain = self._domain
         if options is not None and "domain" in options:
             domain = self.domain_space.complete(options["domain"])
@@ -168,6 +169,7 @@ class ArmEnv(gym.Env[Any, Array]):
         Raises:
             Sim2RealError: The action has another shape, or a number that is not finite.
         """
+        self.simulation.focus()
         action = np.array(check_action(action, self.action_channels, f"control {self.control!r}"))
         motion = action[: self._motion_width]
         if self._joint_control:

@@ -167,6 +167,7 @@ class DriveEnv(gym.Env[Any, Array]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Put the vehicle at rest on a track; ``options={"domain": ...}`` sets the domain of this episode."""
         super().reset(seed=seed)
+        self.simulation.focus()
         domain = self._domain
         if options is not None and "domain" in options:
             domain = self.domain_space.complete(options["domain"])
@@ -190,6 +191,7 @@ class DriveEnv(gym.Env[Any, Array]):
         Raises:
             Sim2RealError: The action has another shape, or a number that is not finite.
         """
+        self.simulation.focus()
         values = check_action(action, self.action_channels, self._vehicle_name)
         dt = self.simulation.control_dt
         self.traffic.step(dt)

@@ -49,12 +49,12 @@ class Board:
         p.setPhysicsEngineParameter(
             # Impulses on a marble are small: 1e-3, which suits an arm, would end every step after one iteration.
             solverResidualThreshold=1e-12,
-            # Old contact points that are kept beside the new one make a flat spot under a ball, and it then gathers
-            # speed at up to 1.5 times the right rate.
-            contactBreakingThreshold=1e-10,
             restitutionVelocityThreshold=0.01,  # the default, 0.2 m/s, is made for larger things
             physicsClientId=client,
         )
+        # Old contact points that are kept beside the new one make a flat spot under a ball, and it then gathers speed
+        # at up to 1.5 times the right rate.
+        simulation.set_contact_threshold(1e-10)
         ground = p.createCollisionShape(p.GEOM_PLANE, physicsClientId=client)
         # Static bodies in maximal coordinates are faster.
         floor = p.createMultiBody(0, ground, useMaximalCoordinates=1, physicsClientId=client)

@@ -151,6 +151,7 @@ class LabyrinthEnv(gym.Env[Array, Array], EzPickle):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """Put the marble near the start; ``options={"domain": ...}`` sets the domain of this episode."""
         super().reset(seed=seed)
+        self.simulation.focus()
         domain = self._domain
         if options is not None and "domain" in options:
             domain = self.domain_space.complete(options["domain"])
@@ -177,6 +178,7 @@ class LabyrinthEnv(gym.Env[Array, Array], EzPickle):
         Raises:
             Sim2RealError: The action has another shape, or a number that is not finite.
         """
+        self.simulation.focus()
         x, y = check_action(action, self.action_channels, "the board")
         before = self.board.position
         self.board.step(MAX_TILT * x, MAX_TILT * y)
