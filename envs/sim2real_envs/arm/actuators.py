@@ -22,6 +22,9 @@ class JointServo:
     friction it stays where it is while that is within ``friction / stiffness``, and moves just that far otherwise (the
     play operator, whose memory is the joint itself; Krasnosel'skii and Pokrovskii, Systems with Hysteresis, 1989).
 
+    That holds for a command that stays. Commands relative to the measured joint take the sag over into the next one: a
+    loaded arm then creeps down under a zero action, and a policy has to hold against it.
+
     Args:
         stiffness: Shape (n,) [N m/rad], positive.
         friction: Shape (n,) [N m], not negative.
