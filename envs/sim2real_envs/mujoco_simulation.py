@@ -1,0 +1,63 @@
+"""One MuJoCo world with its clocks: the sibling of :mod:`sim2real_envs.simulation` for the second engine."""
+
+from __future__ import annotations
+
+import math
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2real_envs.simulation import GRAVITY, count_substeps
+
+
+class MujocoSimulation:
+    """A compiled world, bitwise repeatable.
+
+    Args:
+        spec: What is in the world; its time step and gravity are set here.
+        control_dt: Time between two actions [s].
+        physics_dt: Time step of the physics [s]; must divide ``control_dt``.
+
+    Raises:
+        Sim2RealError: The two times do not fit together.
+    """
+
+    def __init__(self, spec: mujoco.MjSpec, *, control_dt: float, physics_dt: float) -> None:
+        self.substeps = count_substeps(control_dt, physics_dt)
+        self.control_dt = control_dt
+        self.physics_dt = physics_dt
+        spec.option.timestep = physics_dt
+        # A world that explodes shall say so, not begin anew in the middle of an episode.
+        spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
+        self.model: mujoco.MjModel = spec.compile()
+        self.data = mujoco.MjData(self.model)
+        self.set_gravity_tilt(0.0)
+
+    @property
+    def gravity(self) -> NDArray[np.float64]:
+        """Acceleration of free fall, shape (3,) [m/s^2]."""
+        return np.array(self.model.opt.gravity)
+
+    def set_gravity_tilt(self, tilt: float) -> None:
+        """Lean the world's base by ``tilt`` [rad] about its y axis, which turns gravity the other way."""
+        self.model.opt.gravity[:] = (GRAVITY * math.sin(tilt), 0.0, -GRAVITY * math.cos(tilt))
+
+    def read_gravity_tilt(self) -> float:
+        """Read the tilt [rad] back from the engine."""
+        x, _, z = self.model.opt.gravity
+        return math.atan2(x, -z)
+
+    def focus(self) -> None:
+        """Do nothing: unlike Bullet's, MuJoCo's worlds share nothing within a process."""
+
+    def reset(self) -> None:
+        """Forget everything that has happened: positions and velocities of the model, no contacts, no warm start."""
+        mujoco.mj_resetData(self.model, self.data)
+
+    def step(self) -> None:
+        """Simulate one control step."""
+        mujoco.mj_step(self.model, self.data, self.substeps)
+
+    def close(self) -> None:
+        """Do nothing: the memory goes with the object."""
