@@ -5,8 +5,8 @@
 A lean model moves as its original does but steps about twice as fast: fixed links are fused into their parents, there
 are no shapes but a few boxes of the hand, and the masses and inertias that Bullet computes for the original (it
 replaces those of the file by those of the collision shapes) are written in, to be loaded with
-``URDF_USE_INERTIA_FROM_FILE``. The end effector stays a massless link of its own: it is the frame that is controlled,
-and it carries the payload.
+``URDF_USE_INERTIA_FROM_FILE``. Limits that are placeholders in the original are those of the real robot. The end
+effector stays a massless link of its own: it is the frame that is controlled, and it carries the payload.
 
 Each robot comes in three variants: ``<name>.urdf`` has its gripper closed and no shapes, ``<name>_closed.urdf`` has the
 shapes of the closed gripper, and in ``<name>_gripper.urdf`` the two fingers move.
@@ -14,6 +14,7 @@ shapes of the closed gripper, and in ``<name>_gripper.urdf`` the two fingers mov
 
 from __future__ import annotations
 
+import math
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,8 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pybullet as p
 import pybullet_data
+
+from sim2real_envs.bullet import pybullet as p
+from sim2real_envs.bullet import quiet
 
 ASSETS = Path(__file__).resolve().parents[1] / "envs" / "sim2real_envs" / "arm" / "assets"
 Dynamics = dict[str, tuple[float, np.ndarray, np.ndarray]]
@@ -78,12 +81,14 @@ class Robot:
     """Boxes that stand for the shapes of the hand and of the fingers, by link."""
     gripper: Gripper | None = None
     """What is added to the stock model."""
+    limits: tuple[tuple[float, float], ...] = ()
+    """Largest torque [N m] and speed [rad/s] of each joint, where the stock file has placeholders."""
 
 
 PANDA = Robot(
     name="panda",
     source="franka_panda/panda.urdf",
-    origin="from franka_ros, Copyright 2017\n  Franka Emika GmbH, Apache License 2.0",
+    origin="from franka_ros, Copyright 2017\n  Franka Emika GmbH, Apache License 2.0, see LICENSE-franka_ros",
     end_effector="panda_grasptarget",
     # The bounds of the stock meshes; of the fingers, those of their pads.
     shapes={
@@ -97,13 +102,24 @@ KUKA = Robot(
     source="kuka_iiwa/model.urdf",
     origin="from lbr_iiwa, under the licence below",
     end_effector="tool",
-    # Mass and speed of a Schunk WSG 50, at the lower part of its range of 5 to 80 N.
+    # KUKA's brochure of the LBR iiwa, for the iiwa 14; the stock file has 300 N m and 10 rad/s for every joint.
+    limits=(
+        (320.0, math.radians(85.0)),
+        (320.0, math.radians(85.0)),
+        (176.0, math.radians(100.0)),
+        (176.0, math.radians(75.0)),
+        (110.0, math.radians(130.0)),
+        (40.0, math.radians(135.0)),
+        (40.0, math.radians(135.0)),
+    ),
+    # After the Schunk WSG 50: width and masses of Drake's model of it (wsg_50_description), which allows it 80 N; the
+    # opening of 0.11 m and the speed are the limits of its ROS driver (wsg50-ros-pkg). The force is our choice.
     gripper=Gripper(
         flange="lbr_iiwa_link_7",
         offset=0.045,
-        hand=Box((0.06, 0.146, 0.073), (0.0, 0.0, 0.0365), mass=1.1),
+        hand=Box((0.06, 0.146, 0.073), (0.0, 0.0, 0.0365), mass=0.99),
         finger=Box((0.021, 0.0145, 0.06), (0.0, 0.00725, 0.103), mass=0.05),
-        stroke=0.04,
+        stroke=0.055,
         force=30.0,
         speed=0.42,
         tool=0.126,
@@ -112,15 +128,17 @@ KUKA = Robot(
 XARM6 = Robot(
     name="xarm6",
     source="xarm/xarm6_robot.urdf",
-    origin="from xarm_ros of UFACTORY, BSD License",
+    # Its packages say "BSD"; year and owner are those in the heads of UFACTORY's files.
+    origin="from xarm_ros, Copyright 2018\n  UFACTORY, Inc., BSD License, see LICENSE-xarm_ros",
     end_effector="tool",
-    # Mass, stroke and force of UFACTORY's own gripper.
+    # After UFACTORY's own gripper as xarm/xarm6_with_gripper.urdf of pybullet_data has it: 0.75 kg, of which 0.05 kg in
+    # each finger, and an opening of 0.083 m. Force and speed are assumed.
     gripper=Gripper(
         flange="link6",
         offset=0.0,
-        hand=Box((0.06, 0.12, 0.09), (0.0, 0.0, 0.045), mass=0.72),
+        hand=Box((0.06, 0.12, 0.09), (0.0, 0.0, 0.045), mass=0.65),
         finger=Box((0.021, 0.0145, 0.06), (0.0, 0.00725, 0.12), mass=0.05),
-        stroke=0.04,
+        stroke=0.0415,
         force=30.0,
         speed=0.2,
         tool=0.143,
@@ -144,6 +162,7 @@ def make_lean(robot: Robot, variant: str = "", *, folder: Path = ASSETS) -> Path
     stock = ET.parse(path).getroot()
     dynamics = _dynamics(path)
     boxes = dict(robot.shapes)
+    _correct(stock, robot.limits)
     if robot.gripper is not None:
         _attach(stock, dynamics, boxes, robot.gripper, robot.end_effector)
     links = [str(link.get("name")) for link in stock.findall("link")]
@@ -203,6 +222,13 @@ def _licence(path: Path) -> str:
     return "\n".join(f"  {line}".rstrip() for line in lines[start:end])
 
 
+def _correct(stock: ET.Element, limits: tuple[tuple[float, float], ...]) -> None:
+    """Replace the limits of torque and speed in the stock model, in place."""
+    joints = [joint for joint in stock.findall("joint") if joint.get("type") == "revolute"]
+    for joint, (effort, velocity) in zip(joints, limits, strict=bool(limits)):
+        _child(joint, "limit").attrib |= {"effort": _numbers([effort]), "velocity": _numbers([velocity])}
+
+
 def _attach(stock: ET.Element, dynamics: Dynamics, boxes: dict[str, Box], gripper: Gripper, tool: str) -> None:
     """Add a gripper to the stock model, in place."""
     right = Box(gripper.finger.size, (1.0, -1.0, 1.0) * np.array(gripper.finger.centre), gripper.finger.mass)  # type: ignore[arg-type]
@@ -234,7 +260,8 @@ def _dynamics(path: Path) -> Dynamics:
     """Return by link what Bullet makes of it: mass [kg], principal inertia [kg m^2], inertial frame in the link."""
     client = p.connect(p.DIRECT)
     # Not fixed: Bullet forgets the mass of a fixed base.
-    body = p.loadURDF(str(path), physicsClientId=client)
+    with quiet():
+        body = p.loadURDF(str(path), physicsClientId=client)
     result = {}
     for index in range(-1, p.getNumJoints(body, physicsClientId=client)):
         name = p.getBodyInfo(body, client)[0] if index < 0 else p.getJointInfo(body, index, client)[12]

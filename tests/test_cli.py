@@ -90,6 +90,10 @@ TRAIN = ["train", "--env", "Pendulum-v1", "--steps", "10"]
             ["train", "--env", "Pendulum-v1", "--step", "10"],
             "no such option: --step. Did you mean '--steps'? 'sim2real train --help' tells more.",
         ),
+        (
+            ["train", "--env", "MountainCarContinuous-v0"],
+            "how many steps sac needs in 'MountainCarContinuous-v0' is not known; say how many with --steps.",
+        ),
         (["train", "--steps", "10"], "missing option '--env'. 'sim2real train --help' tells more."),
         (["evaluate"], "missing argument 'POLICY'. 'sim2real evaluate --help' tells more."),
         (
@@ -256,6 +260,8 @@ def test_json_has_standard_output_to_itself(capsys):
     for world in json.loads(shown.out):
         assert {"env", "what", "parameters", "targets"} <= set(world)
         assert "nominal" in world["targets"]
+        assert world["algo"] in ("sac", "td3", "ppo")
+        assert world["steps"] is None or f"{world['algo']} {world['steps']:,}" in shown.err
         assert world["env"] in shown.err
 
 

@@ -31,8 +31,8 @@ def check_action(action: Any, channels: Sequence[Channel], needed_by: str) -> li
     width = sum([channel.width for channel in channels])
     if values.ndim != 1 or len(numbers) != width:
         raise Sim2RealError(f"action has shape {values.shape}; {needed_by} needs ({width},).")
-    for index, number in enumerate(numbers):
-        if not math.isfinite(number):
-            raise Sim2RealError(f"action {element_name(channels, index)} = {number} must be a finite number.")
+    if not all(map(math.isfinite, numbers)):
+        index, number = next((i, number) for i, number in enumerate(numbers) if not math.isfinite(number))
+        raise Sim2RealError(f"action {element_name(channels, index)} = {number} must be a finite number.")
     # One by one: for a few numbers any function of numpy takes longer.
     return [-1.0 if number < -1.0 else 1.0 if number > 1.0 else number for number in numbers]

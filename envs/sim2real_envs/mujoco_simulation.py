@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 
 import mujoco
@@ -9,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real_envs.simulation import GRAVITY, count_substeps
+
+# What MuJoCo has to say goes to the program's log, not into a file MUJOCO_LOG.TXT where the user happens to be.
+mujoco.set_mju_user_warning(logging.getLogger(__name__).warning)
 
 
 class MujocoSimulation:
@@ -32,6 +36,7 @@ class MujocoSimulation:
         spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
         self.model: mujoco.MjModel = spec.compile()
         self.data = mujoco.MjData(self.model)
+        self._spare = mujoco.MjData(self.model)
         self.set_gravity_tilt(0.0)
 
     @property
@@ -54,6 +59,10 @@ class MujocoSimulation:
     def reset(self) -> None:
         """Forget everything that has happened: positions and velocities of the model, no contacts, no warm start."""
         mujoco.mj_resetData(self.model, self.data)
+
+    def derive_constants(self) -> None:
+        """Compute anew what MuJoCo derives from masses and sizes, after they have been changed in the model."""
+        mujoco.mj_setConst(self.model, self._spare)  # spoils the data it is given
 
     def step(self) -> None:
         """Simulate one control step."""

@@ -81,8 +81,9 @@ class Simulation:
 
     def step(self) -> None:
         """Simulate one control step."""
+        step, client = p.stepSimulation, self.client
         for _ in range(self.substeps):
-            p.stepSimulation(physicsClientId=self.client)
+            step(client)
 
 
 def count_substeps(control_dt: float, physics_dt: float) -> int:

@@ -2,28 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any
 
 import yaml
 
 ALGORITHMS = ("sac", "td3", "ppo")
-"""Algorithms that hyperparameters are kept for."""
+"""Algorithms that hyperparameters are kept for; where several are tuned for an env, the first is its usual one."""
 
 
-def tuned_hyperparameters(algo: str, env_id: str, variant: str | None = None) -> dict[str, Any]:
+def tuned_hyperparameters(algo: str, env_id: str, variants: Iterable[str] = ()) -> dict[str, Any]:
     """Return the hyperparameters of an algorithm for an env.
 
     Args:
         algo: One of :data:`ALGORITHMS`.
         env_id: Gymnasium id without its module, e.g. ``"sim2real/PandaReach-v0"``.
-        variant: A variant of the env with settings of its own, e.g. ``"control=joint"``.
+        variants: What makes it a variant of that env, e.g. ``["control=joint"]``; each may have settings of its own.
 
     Returns:
-        The algorithm's defaults, overridden by what is tuned for this env and then for the variant.
+        The algorithm's defaults, overridden by what is tuned for this env and then for its variants; among them
+        ``n_timesteps``, the env steps it needs, where that is known.
     """
+    content = _read(algo)
+    values = dict(content["default"])
+    for name in reversed(_names(env_id, variants)):
+        values |= content["envs"].get(name, {})
+    return values
+
+
+def tuned_algorithm(env_id: str, variants: Iterable[str] = ()) -> str:
+    """Return the algorithm that is tuned for an env, or else for the env it is a variant of; the first if none is.
+
+    Args:
+        env_id: Gymnasium id without its module.
+        variants: As :func:`tuned_hyperparameters` takes them.
+    """
+    entries = {algo: _read(algo)["envs"] for algo in ALGORITHMS}
+    tuned = (algo for name in _names(env_id, variants) for algo in ALGORITHMS if name in entries[algo])
+    return next(tuned, ALGORITHMS[0])
+
+
+def _names(env_id: str, variants: Iterable[str]) -> list[str]:
+    """Return the entries that an env may have, the most special one first."""
+    return [*(f"{env_id}?{variant}" for variant in variants), env_id]
+
+
+def _read(algo: str) -> dict[str, Any]:
     text = (files(__name__) / "hyperparameters" / f"{algo}.yaml").read_text(encoding="utf-8")
-    content = yaml.safe_load(text)
-    tuned = content["envs"]
-    variants = tuned.get(f"{env_id}?{variant}", {}) if variant else {}
-    return {**content["default"], **tuned.get(env_id, {}), **variants}
+    content: dict[str, Any] = yaml.safe_load(text)
+    return content

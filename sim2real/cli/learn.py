@@ -20,17 +20,27 @@ def train(
         ),
     ],
     steps: Annotated[
-        int,
+        int | None,
         typer.Option(
-            parser=options.at_least(1), metavar="N", help="Simulator steps to learn from.", rich_help_panel=LEARNING
+            parser=options.at_least(1),
+            metavar="N",
+            help="Simulator steps to learn from.",
+            rich_help_panel=LEARNING,
+            show_default="what the tuned configuration needs, where that is known",
         ),
-    ],
+    ] = None,
     env_arg: options.EnvArgs = None,
     domain: options.DomainFile = None,
     randomizer: options.Randomizer = "uniform",
     algo: Annotated[
-        str, typer.Option(metavar="NAME", help="Learning algorithm: sac, td3 or ppo.", rich_help_panel=LEARNING)
-    ] = "sac",
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Learning algorithm: sac, td3 or ppo.",
+            rich_help_panel=LEARNING,
+            show_default="the one tuned for the env, or sac",
+        ),
+    ] = None,
     set_: options.Hyperparameters = None,
     seed: options.Seed = 0,
     n_envs: Annotated[
@@ -81,12 +91,12 @@ def train(
         progress=output.progress,
     )
     last = run.curve[-1]
-    output.say(f"{algo} on {env}, {last['step']:,} steps: {_score(last)} over {last['episodes']} episodes")
+    output.say(f"{run.policy.algo} on {env}, {last['step']:,} steps: {_score(last)} over {last['episodes']} episodes")
     output.made(run.folder)
     folder = str(run.folder)
     output.next(
         ["sim2real", "evaluate", folder, "--target", target],
-        ["sim2real", "transfer", folder, "--target", target, "--steps", str(max(1, steps // 5))],
+        ["sim2real", "transfer", folder, "--target", target, "--steps", str(max(1, last["step"] // 5))],
         ["tensorboard", "--logdir", folder],
     )
 

@@ -28,7 +28,7 @@ def envs(json_file: options.JsonFile = None) -> None:
     if found:
         output.next(
             ["sim2real", "check-env", found[0]["env"]],
-            ["sim2real", "train", "--env", found[0]["env"], "--steps", "20000"],
+            ["sim2real", "train", "--env", found[0]["env"]],
         )
 
 
@@ -73,8 +73,10 @@ def _describe(env_id: str) -> dict[str, Any]:
     from sim2real.domains.contract import domain_space
     from sim2real.domains.targets import list_targets
     from sim2real.domains.world import World
+    from sim2real.training.hyperparameters import default_algorithm, tuned_steps
 
     world = World(env=env_id)
+    algo = default_algorithm(world)
     with closing(world.make()) as env:
         return {
             "env": env_id,
@@ -82,6 +84,8 @@ def _describe(env_id: str) -> dict[str, Any]:
             "observation": _size(env.observation_space),
             "action": _size(env.action_space),
             "parameters": list(domain_space(env)),
+            "algo": algo,
+            "steps": tuned_steps(algo, world),
             "targets": {name: target.description for name, target in list_targets(world).items()},
         }
 
@@ -98,10 +102,11 @@ def _table(found: Sequence[Mapping[str, Any]]) -> Table:
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("world", no_wrap=True)
-    for title in ("what", "observation", "action", "parameters", "targets"):
+    for title in ("what", "observation", "action", "parameters", "learner", "targets"):
         table.add_column(title)
     for world in found:
         targets = [name for name in world["targets"] if name != NOMINAL]
         numbers = (world["observation"], world["action"], str(len(world["parameters"])))
-        table.add_row(world["env"], world["what"], *numbers, ", ".join(targets))
+        learner = "-" if world["steps"] is None else f"{world['algo']} {world['steps']:,}"
+        table.add_row(world["env"], world["what"], *numbers, learner, ", ".join(targets))
     return table

@@ -30,6 +30,7 @@ from stable_baselines3.her import HerReplayBuffer
 from sim2real.errors import Sim2RealError
 from sim2real.files import cannot_write
 from sim2real.seeding import derive_seed
+from sim2real.training.hindsight import HindsightReplayBuffer
 
 KEPT = 2
 """Checkpoints kept in a run folder: the newest, and one before it."""
@@ -48,7 +49,7 @@ def begin_segment(learner: BaseAlgorithm, seed: int) -> None:
     assert env is not None
     learner.set_random_seed(derive_seed(seed, "segment", learner.num_timesteps))
     if isinstance(learner, OffPolicyAlgorithm):
-        if isinstance(learner.replay_buffer, HerReplayBuffer):
+        if isinstance(learner.replay_buffer, (HerReplayBuffer, HindsightReplayBuffer)):
             learner.replay_buffer.truncate_last_trajectory()
         if learner.action_noise is not None:
             learner.action_noise.reset()

@@ -1,4 +1,4 @@
-"""Hyperparameters: tuned ones from YAML, the user's own on top, every name checked."""
+"""Hyperparameters: tuned ones from YAML, the user's own on top, every name checked; and the tuned budget."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ from typing import Any
 from sim2real.deployment.networks import algorithm_class
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError, unknown_name
-from sim2real_policies import tuned_hyperparameters
+from sim2real_policies import tuned_algorithm, tuned_hyperparameters
 
-OWN = ("net_arch", "activation", "n_envs", "normalize_observation", "normalize_reward")
+OWN = ("net_arch", "activation", "n_envs", "normalize_observation", "normalize_reward", "hindsight")
 """Names that are ours; all others are arguments of the Stable-Baselines3 algorithm."""
 
+_OFF_POLICY = ("hindsight",)
+"""Those of ours that only algorithms with a replay buffer have."""
+
 ACTIVATIONS = ("relu", "tanh", "elu", "silu", "gelu", "leaky_relu")
+
+_BUDGET = "n_timesteps"
+"""Stands among the tuned values, and is the env steps that they need: no hyperparameter, but how long to train."""
 
 _STRUCTURAL = {
     "policy",
@@ -41,7 +47,8 @@ def known_hyperparameters(algo: str) -> tuple[str, ...]:
         Sim2RealError: The algorithm is unknown.
     """
     arguments = inspect.signature(algorithm_class(algo)).parameters
-    return (*OWN, *(name for name in arguments if name not in _STRUCTURAL))
+    own = (name for name in OWN if name not in _OFF_POLICY or "buffer_size" in arguments)
+    return (*own, *(name for name in arguments if name not in _STRUCTURAL))
 
 
 def resolve_hyperparameters(algo: str, world: World, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -59,10 +66,8 @@ def resolve_hyperparameters(algo: str, world: World, overrides: Mapping[str, Any
     for name in overrides or {}:
         if name not in known:
             raise unknown_name(f"{algo} hyperparameter", name, known)
-    env_id = world.env.rpartition(":")[2]
-    control = world.kwargs.get("control")
-    tuned = tuned_hyperparameters(algo, env_id, f"control={control}" if control else None)
-    values = {**tuned, **(overrides or {})}
+    tuned = tuned_hyperparameters(algo, *_names(world))
+    values = {name: value for name, value in {**tuned, **(overrides or {})}.items() if name != _BUDGET}
     for name, value in values.items():
         if name in _RULES:
             check, words = _RULES[name]
@@ -76,6 +81,22 @@ def resolve_hyperparameters(algo: str, world: World, overrides: Mapping[str, Any
             f"raise it."
         )
     return values
+
+
+def default_algorithm(world: World) -> str:
+    """Return the algorithm that learns a world where the user names none: the tuned one, SAC where none is."""
+    return tuned_algorithm(*_names(world))
+
+
+def tuned_steps(algo: str, world: World) -> int | None:
+    """Return the env steps that the tuned configuration of ``algo`` needs in ``world``, where that is known."""
+    steps: int | None = tuned_hyperparameters(algo, *_names(world)).get(_BUDGET)
+    return steps
+
+
+def _names(world: World) -> tuple[str, list[str]]:
+    """Return the id under which a world is tuned, and what makes it a variant of its env."""
+    return world.env.rpartition(":")[2], [f"{name}={value}" for name, value in world.kwargs.items()]
 
 
 Rule = tuple[Callable[[Any], bool], str]
@@ -136,6 +157,7 @@ _RULES: Mapping[str, Rule] = {
     "use_sde": _ON_OFF,
     "sde_sample_freq": _whole(-1),
     # off-policy
+    "hindsight": _number(0.0, 1.0),
     "buffer_size": _whole(1),
     "learning_starts": _whole(0),
     "tau": _number(0.0, 1.0, above=True),

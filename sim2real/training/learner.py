@@ -20,6 +20,7 @@ from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real.training.fast.sac import FastSAC
 from sim2real.training.fast.td3 import FastTD3
+from sim2real.training.hindsight import HindsightReplayBuffer
 from sim2real.training.hyperparameters import OWN
 
 _LEARNERS: Mapping[str, Any] = {"sac": FastSAC, "td3": FastTD3, "ppo": PPO}
@@ -66,9 +67,8 @@ def make_training_env(
         space = vec_env.observation_space
         keys = None
         if isinstance(space, gym.spaces.Dict):
-            keys = [key for key, part in space.items() if isinstance(part, gym.spaces.Box)]
-        elif not isinstance(space, gym.spaces.Box):
-            observation = False
+            keys = [key for key, part in space.items() if _is_normalized(part)]
+        observation = observation and (_is_normalized(space) if keys is None else bool(keys))
         vec_env = VecNormalize(
             vec_env,
             norm_obs=observation,
@@ -77,6 +77,11 @@ def make_training_env(
             norm_obs_keys=keys if observation else None,
         )
     return vec_env
+
+
+def _is_normalized(space: gym.Space[Any]) -> bool:
+    """Return whether running statistics suit a space: numbers do, pictures have a scale that all networks know."""
+    return isinstance(space, gym.spaces.Box) and space.dtype != np.uint8
 
 
 def make_learner(
@@ -104,6 +109,12 @@ def make_learner(
         from stable_baselines3 import HerReplayBuffer
 
         arguments["replay_buffer_class"] = HerReplayBuffer
+    elif hyperparameters.get("hindsight"):
+        arguments["replay_buffer_class"] = HindsightReplayBuffer
+        arguments["replay_buffer_kwargs"] = {
+            "offset": _goal_offset(vec_env, hyperparameters["hindsight"]),
+            "fraction": hyperparameters["hindsight"],
+        }
     try:
         learner: BaseAlgorithm = _LEARNERS[algo](
             "MultiInputPolicy" if is_dict else "MlpPolicy",
@@ -118,6 +129,26 @@ def make_learner(
         )
         if isinstance(learner, (FastSAC, FastTD3)):
             learner.compiled = steps >= _COMPILE_FROM
+            if isinstance(learner.replay_buffer, HindsightReplayBuffer):
+                learner.replay_buffer.set_env(vec_env)
     except (AssertionError, TypeError, ValueError) as error:
         raise Sim2RealError(f"{algo} refuses its hyperparameters: {' '.join(str(error).split())}") from error
     return learner
+
+
+def _goal_offset(vec_env: VecEnv, hindsight: float) -> tuple[int, int]:
+    """Return the first column of the channel ``goal_offset`` in the observation, and the one behind its last.
+
+    Raises:
+        Sim2RealError: There is no such channel, or no ``goal_reward`` to go with it.
+    """
+    channels = vec_env.get_attr("observation_channels")[0] if vec_env.has_attr("observation_channels") else ()
+    first = 0
+    for channel in channels or ():
+        if channel.name == "goal_offset" and vec_env.has_attr("goal_reward"):
+            return first, first + channel.width
+        first += channel.width
+    raise Sim2RealError(
+        f"hyperparameter hindsight = {hindsight} needs an env with a channel 'goal_offset' and a method goal_reward(); "
+        f"set it to 0."
+    )

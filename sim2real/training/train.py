@@ -28,7 +28,7 @@ from sim2real.seeding import derive_seed
 from sim2real.training.callbacks import Milestones, Progress, ReportProgress, RewardTerms
 from sim2real.training.checkpoint import list_checkpoints, load_checkpoint
 from sim2real.training.folder import RunFolder
-from sim2real.training.hyperparameters import resolve_hyperparameters
+from sim2real.training.hyperparameters import default_algorithm, resolve_hyperparameters, tuned_steps
 from sim2real.training.learner import check_spaces, make_learner, make_training_env
 
 Prepare = Callable[[BaseAlgorithm], Sequence[BaseCallback]]
@@ -82,9 +82,9 @@ class Run:
 def train(
     env: str | World,
     *,
-    algo: str = "sac",
+    algo: str | None = None,
     randomizer: RandomizerSpec = "uniform",
-    steps: int,
+    steps: int | None = None,
     seed: int = 0,
     n_envs: int | Literal["auto"] = "auto",
     out: str | Path | None = None,
@@ -101,10 +101,11 @@ def train(
 
     Args:
         env: Gymnasium id, ``"module:Namespace/Env-v0"``, or a world.
-        algo: ``"sac"``, ``"td3"`` or ``"ppo"``.
+        algo: ``"sac"``, ``"td3"`` or ``"ppo"``; the one that is tuned for the env if ``None``, SAC if none is.
         randomizer: ``"uniform"``, ``"none"`` or a description, see
             :func:`~sim2real.domains.randomizers.make_randomizer`.
-        steps: Env steps, at least 1; PPO, which collects rollouts, does the whole rollouts that fit.
+        steps: Env steps, at least 1; what the tuned configuration needs if ``None``, where that is known. PPO, which
+            collects rollouts, does the whole rollouts that fit.
         seed: Not negative; same seed, same result.
         n_envs: Envs collected from in turn; ``"auto"`` takes the tuned number.
         out: The run folder; ``runs/ENV-ALGO-seedN`` if ``None``.
@@ -139,9 +140,9 @@ def train(
         eval_episodes=eval_episodes,
         checkpoint_every=checkpoint_every,
     )
-    folder = Path(out) if out is not None else default_folder(world, f"{algo}-seed{seed}")
+    folder = Path(out) if out is not None else default_folder(world, f"{config.algo}-seed{seed}")
     with show_progress(progress) as bars:
-        listener = bars.add(f"train {algo}", config.steps)
+        listener = bars.add(f"train {config.algo}", config.steps)
         return run_training(config, folder, resume=resume, listener=listener)
 
 
@@ -153,9 +154,9 @@ def default_folder(world: World, suffix: str) -> Path:
 def make_config(
     world: World,
     *,
-    algo: str,
+    algo: str | None = None,
     randomizer: RandomizerSpec,
-    steps: int,
+    steps: int | None = None,
     seed: int,
     n_envs: int | Literal["auto"] = "auto",
     hyperparameters: Mapping[str, Any] | None = None,
@@ -165,7 +166,7 @@ def make_config(
 ) -> TrainingConfig:
     """Check everything that determines a training and fill in what is left open, see :func:`train`."""
     for name, number in {
-        "steps": steps,
+        "steps": 1 if steps is None else steps,
         "eval_every": 1 if eval_every is None else eval_every,
         "eval_episodes": eval_episodes,
         "checkpoint_every": 1 if checkpoint_every is None else checkpoint_every,
@@ -175,10 +176,17 @@ def make_config(
             raise Sim2RealError(f"{name} = {number!r} must be a whole number of at least 1.")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise Sim2RealError(f"seed = {seed!r} must be a whole number that is not negative.")
+    algo = default_algorithm(world) if algo is None else algo
     values = resolve_hyperparameters(algo, world, hyperparameters)
     with closing(world.make()) as env:
         check_spaces(algo, env)
         make_randomizer(randomizer, domain_space(env))
+    if steps is None:
+        steps = tuned_steps(algo, world)
+        if steps is None:
+            raise Sim2RealError(
+                f"how many steps {algo} needs in {world.env!r} is not known; say how many with --steps."
+            )
     envs = values["n_envs"] if n_envs == "auto" else n_envs
     if "n_steps" in values and algo == "ppo":
         rollout = values["n_steps"] * envs

@@ -1,10 +1,17 @@
 """What the tests of the arm worlds share: digests of episodes, random domains, a hand-written pusher."""
 
 import hashlib
+import os
+import sys
 
 import numpy as np
 
 from sim2real.domains.contract import domain_space
+
+
+def user_environment():
+    """Return the environment of a process in which a user has installed the packages."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
 def parts(observation):
@@ -45,16 +52,16 @@ def push(observation, reach=0.0525):
     across = cube @ ahead * ahead - cube
     lift = 0.02 - height
     if distance < 0.015:
-        return np.clip([*(-0.15 * ahead), 0.0], -1, 1).astype(np.float32)
+        return np.clip([*(-0.25 * ahead), 0.0], -1, 1).astype(np.float32)
     if cube @ ahead < reach - 0.015 - 0.02 * (np.linalg.norm(across) < 0.015):
         aim = cube - (reach + 0.02) * ahead
-        return np.clip([*(15 * aim), 15 * (0.1 - height if np.linalg.norm(aim) > 0.03 else lift)], -1, 1).astype(
+        return np.clip([*(25 * aim), 25 * (0.1 - height if np.linalg.norm(aim) > 0.03 else lift)], -1, 1).astype(
             np.float32
         )
     if height > 0.035:
-        return np.clip([*(15 * (cube - (reach + 0.02) * ahead)), 15 * lift], -1, 1).astype(np.float32)
-    step = 20 * (ahead * min(0.012, 0.3 * distance + 0.004) - 0.5 * across)
-    return np.clip([*step, 2 * lift], -1, 1).astype(np.float32)
+        return np.clip([*(25 * (cube - (reach + 0.02) * ahead)), 25 * lift], -1, 1).astype(np.float32)
+    step = 33 * (ahead * min(0.012, 0.3 * distance + 0.004) - 0.5 * across)
+    return np.clip([*step, 3 * lift], -1, 1).astype(np.float32)
 
 
 def pick(observation, closing):
@@ -68,9 +75,9 @@ def pick(observation, closing):
     if closing == 0:
         aside = np.linalg.norm(cube[:2])
         down = cube[2] if aside < 0.02 else max(cube[2], 0.07 - observation[2])
-        action = [*(12 * cube[:2]), 12 * down, 1.0]
+        action = [*(20 * cube[:2]), 20 * down, 1.0]
         closing = int(aside < 0.01 and abs(cube[2]) < 0.008)
     else:
         closing += 1
-        action = [0.0, 0.0, 0.0, -1.0] if closing < 6 else [*(8 * goal), -1.0]
+        action = [0.0, 0.0, 0.0, -1.0] if closing < 6 else [*(13 * goal), -1.0]
     return np.clip(action, -1, 1).astype(np.float32), closing

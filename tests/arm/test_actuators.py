@@ -4,18 +4,21 @@ import numpy as np
 import pybullet as p
 import pytest
 
-from sim2real_envs.arm.actuators import JointServo, joint_load
+from sim2real_envs.arm.actuators import ConstantLoad, JointServo
+from sim2real_envs.arm.bullet_arm import BulletArm
+from sim2real_envs.arm.cell import build_cell
 from sim2real_envs.arm.domain import ARM_DOMAIN
 from sim2real_envs.arm.robot import Robot
 from sim2real_envs.arm.robots.panda import PANDA
+from sim2real_envs.engines import ENGINES
 from sim2real_envs.simulation import Simulation
 
 
-@pytest.fixture
-def robot():
-    simulation = Simulation(control_dt=0.04, physics_dt=0.004)
-    yield Robot(simulation, PANDA)
-    simulation.close()
+@pytest.fixture(params=ENGINES)
+def robot(request):
+    cell = build_cell(request.param, PANDA, hand="bare", with_cube=False, control_dt=0.04)
+    yield Robot(cell.arm, PANDA)
+    cell.simulation.close()
 
 
 def test_without_load_and_friction_the_servo_reaches_its_command():
@@ -50,7 +53,7 @@ def test_load_of_a_planar_pendulum():
     origins = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
     points = np.array([[1.0, 0.0, 0.0], [2.0, 0.0, 0.0]])
     forces = np.array([[0.0, 0.0, -10.0], [0.0, 0.0, -5.0]])
-    np.testing.assert_allclose(joint_load(axes, origins, points, forces), [20.0, 5.0])
+    np.testing.assert_allclose(ConstantLoad(forces, 2).torque(axes, points, origins), [20.0, 5.0])
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -59,10 +62,9 @@ def test_unknown_load_is_that_of_bullets_inverse_dynamics(robot, seed):
     domain = {**ARM_DOMAIN.nominal(), "payload": 2.0, "link_mass": 1.3, "gravity_tilt": 0.2}
     known = holding_torque(ARM_DOMAIN.nominal(), q)
     robot.set_domain(domain)
-    for joint, angle in zip(robot._joints, q, strict=True):
-        p.resetJointState(robot._body, joint, angle, physicsClientId=robot._client)
+    robot._arm.reset(q)
     robot.measure()
-    load = robot._unknown_load(robot._unknown_force, robot._jacobian()[3:].T)
+    load = robot._unknown_load.torque(robot._arm.jacobian()[3:].T, *robot._arm.link_points())
     # What gravity does to the joints is the opposite of what holds them.
     np.testing.assert_allclose(load, known - holding_torque(domain, q), atol=1e-6)
 
@@ -70,10 +72,10 @@ def test_unknown_load_is_that_of_bullets_inverse_dynamics(robot, seed):
 def holding_torque(domain, q):
     # In a fresh world: Bullet builds its inverse dynamics once and does not notice later changes of mass.
     simulation = Simulation(control_dt=0.04, physics_dt=0.004)
-    robot = Robot(simulation, PANDA)
-    robot.set_domain(domain)
+    arm = BulletArm(simulation, PANDA)
+    Robot(arm, PANDA).set_domain(domain)
     zeros = [0.0] * len(q)
-    torque = p.calculateInverseDynamics(robot._body, q.tolist(), zeros, zeros, physicsClientId=simulation.client)
+    torque = p.calculateInverseDynamics(arm._body, q.tolist(), zeros, zeros, physicsClientId=simulation.client)
     simulation.close()
     return np.array(torque)
 
@@ -84,7 +86,7 @@ def test_an_arm_that_holds_still_sags_as_predicted(robot):
         robot.command_joints(robot.home - robot.measure().joint_position)
         robot._simulation.step()
     sag = robot.measure().joint_position - robot.home
-    load = robot._unknown_load(robot._unknown_force, robot._jacobian()[3:].T)
+    load = robot._unknown_load.torque(robot._arm.jacobian()[3:].T, *robot._arm.link_points())
     np.testing.assert_allclose(
         sag, load / (0.5 * np.array(PANDA.stiffness)), atol=1e-3
     )  # the solver leaves up to 1 mrad

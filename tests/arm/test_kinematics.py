@@ -1,6 +1,7 @@
 """Differential inverse kinematics against what it promises."""
 
 import numpy as np
+import pybullet as p
 
 from sim2real_envs.arm.kinematics import joint_displacement, rotation_vector
 
@@ -28,6 +29,17 @@ def test_a_singular_arm_does_not_jump():
 
 
 def test_rotation_vector_of_a_small_turn():
-    angle = 0.01
-    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1.0]])
-    np.testing.assert_allclose(rotation_vector(np.eye(3), turn), [0, 0, np.sin(angle)])
+    level, half = (1.0, 0.0, 0.0, 0.0), 0.005  # hand down, and turned about the world's z
+    turned = (np.cos(half), np.sin(half), 0.0, 0.0)
+    np.testing.assert_allclose(rotation_vector(level, turned), [0.0, 0.0, np.sin(0.01)], atol=1e-15)
+    np.testing.assert_allclose(rotation_vector(turned, level), [0.0, 0.0, -np.sin(0.01)], atol=1e-15)
+
+
+def test_rotation_vector_is_that_of_the_matrices():
+    rng = np.random.default_rng(2)
+    for _ in range(5):
+        quaternions = rng.normal(size=(2, 4))
+        quaternions /= np.linalg.norm(quaternions, axis=1, keepdims=True)
+        current, wanted = (np.reshape(p.getMatrixFromQuaternion(q), (3, 3)) for q in quaternions)
+        expected = 0.5 * np.cross(current.T, wanted.T).sum(axis=0)
+        np.testing.assert_allclose(rotation_vector(*quaternions.tolist()), expected, atol=1e-12)

@@ -1,7 +1,5 @@
 """What a user of ``sim2real/PandaReach-v0`` relies on."""
 
-import hashlib
-import os
 import pickle
 import subprocess
 import sys
@@ -10,6 +8,7 @@ import warnings
 import gymnasium as gym
 import numpy as np
 import pytest
+from arm_envs import digest, random_domain, user_environment
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 
@@ -43,30 +42,6 @@ def approach(env, seed, domain=None, gain=20.0):
         observation, _, _, truncated, info = env.step(np.clip(gain * observation[6:9], -1, 1).astype(np.float32))
     assert truncated
     return info
-
-
-def digest(env, seed, domain=None, steps=50):
-    """Return a hash of all that an episode of random actions shows, bit by bit."""
-    rng = np.random.default_rng(seed)
-    observation, _ = env.reset(seed=seed, options={"domain": domain or {}})
-    result = hashlib.sha256(observation.tobytes())
-    for _ in range(steps):
-        action = rng.uniform(-1, 1, env.action_space.shape).astype(np.float32)
-        observation, reward, *_ = env.step(action)
-        result.update(observation.tobytes() + np.float64(reward).tobytes())
-    return result.hexdigest()
-
-
-def user_environment():
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-
-
-def random_domain(env, rng, *, corners=False):
-    space = domain_space(env)
-    draws = {name: rng.uniform(p.low, p.high) for name, p in space.items()}
-    if corners:
-        draws = {name: float(rng.choice([p.low, p.high, draws[name]])) for name, p in space.items()}
-    return draws
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -226,7 +201,7 @@ def test_targets_are_inside_the_bounds_and_the_last_outside_of_training(make):
     env = make()
     space = domain_space(env)
     targets = read_targets(env.get_wrapper_attr("targets_file"))
-    assert list(targets) == ["mild", "worn", "sagging", "out-of-range"]
+    assert list(targets) == ["mild", "medium", "worn", "sagging", "hard", "out-of-range", "mujoco"]
     outside = {
         name: sum(
             not p.train_range[0] <= value <= p.train_range[1] for n, value in t.domain.items() for p in [space[n]]

@@ -1,6 +1,7 @@
 """The lean robots are the stock ones: same inertia, limits and motion; and the gripper weighs what it should."""
 
 import importlib.util
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pybullet_data
 import pytest
 
 from sim2real.errors import Sim2RealError
+from sim2real_envs.arm.bullet_arm import BulletArm
 from sim2real_envs.arm.robot import Robot, RobotModel
 from sim2real_envs.arm.worlds import ROBOTS
 from sim2real_envs.simulation import Simulation
@@ -51,18 +53,22 @@ class Arm:
             p.setJointMotorControl2(
                 self.body, joint, p.POSITION_CONTROL, targetPosition=0.0, force=1e4, physicsClientId=self.client
             )
-        for joint, angle in zip(self.joints, model.home, strict=True):
-            p.resetJointState(self.body, joint, angle, physicsClientId=self.client)
+        for joint in self.joints:
             p.setJointMotorControl2(self.body, joint, p.VELOCITY_CONTROL, force=0.0, physicsClientId=self.client)
+        self.place(model.home, [0.0] * len(self.joints))
 
-    def drive(self, target: np.ndarray) -> None:
+    def place(self, position, speed) -> None:
+        for joint, q, v in zip(self.joints, position, speed, strict=True):
+            p.resetJointState(self.body, joint, q, v, physicsClientId=self.client)
+
+    def drive(self, target: np.ndarray, torques: list[float]) -> None:
         p.setJointMotorControlArray(
             self.body,
             self.joints,
             p.POSITION_CONTROL,
             targetPositions=target.tolist(),
             positionGains=[0.19] * len(self.joints),
-            forces=[info[10] for info in self.infos],
+            forces=torques,
             physicsClientId=self.client,
         )
 
@@ -91,12 +97,14 @@ def arms(robot, script, tmp_path):
         p.disconnect(arm.client)
 
 
-def test_limits_torques_and_damping_are_the_stock_ones(arms):
+def test_limits_torques_and_damping_are_the_stock_ones_or_the_makers(robot, script, arms):
     lean, stock = arms
-    for ours, theirs in zip(lean.infos, stock.infos, strict=True):
+    makers = recipe(script, robot.name).limits or [info[10:12] for info in stock.infos]
+    for ours, theirs, torque_and_speed in zip(lean.infos, stock.infos, makers, strict=True):
         assert ours[1] == theirs[1]
         assert ours[6] == theirs[6]
-        assert ours[8:12] == theirs[8:12]
+        assert ours[8:10] == theirs[8:10]
+        assert ours[10:12] == pytest.approx(torque_and_speed)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -113,9 +121,31 @@ def test_mass_matrix_and_weight_are_the_stock_ones(robot, arms, seed):
     np.testing.assert_allclose(*weights, atol=1e-5)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_end_of_the_arm_is_where_that_of_the_stock_one_is(robot, arms, seed):
+    lower, upper = np.array([info[8:10] for info in arms[0].infos]).T
+    q = np.random.default_rng(seed).uniform(lower, upper)
+    poses = []
+    for arm in arms:
+        arm.place(q, np.zeros_like(q))
+        position, turn = p.getLinkState(arm.body, arm.tip, 0, 1, arm.client)[4:6]
+        poses.append([*position, *p.getMatrixFromQuaternion(turn)])
+    np.testing.assert_allclose(*poses, atol=1e-6)
+
+
 def test_free_fall_is_that_of_the_stock_arm(arms):
     lean, stock = arms
     assert max(np.linalg.norm(lean.step() - stock.step()) for _ in range(75)) < 1e-3  # 0.3 s
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_free_swing_is_that_of_the_stock_arm(robot, arms, seed):
+    rng, n = np.random.default_rng(seed), len(robot.joints)
+    q, speed = rng.uniform(-0.5, 0.5, n) + robot.home, rng.uniform(-1.0, 1.0, n)
+    lean, stock = arms
+    for arm in arms:
+        arm.place(q, speed)
+    assert max(np.linalg.norm(lean.step() - stock.step()) for _ in range(50)) < 1e-3  # 0.2 s
 
 
 def test_driven_motion_is_that_of_the_stock_arm(robot, arms):
@@ -125,7 +155,7 @@ def test_driven_motion_is_that_of_the_stock_arm(robot, arms):
     for _ in range(25):  # 1 s
         target = target + rng.uniform(-0.05, 0.05, len(robot.joints))
         for arm in arms:
-            arm.drive(target)
+            arm.drive(target, [info[10] for info in lean.infos])
         worst = max(worst, *(float(np.linalg.norm(lean.step() - stock.step())) for _ in range(10)))
     assert worst < 1e-3
 
@@ -154,12 +184,25 @@ def test_the_models_are_what_the_script_writes(robot, script, tmp_path, hand):
     assert written.read_text() == Path(robot.urdf(hand)).read_text()
 
 
+@pytest.mark.parametrize("hand", ["bare", "closed", "gripper"])
+def test_every_model_carries_the_licence_of_its_original(robot, hand):
+    path = Path(robot.urdf(hand))
+    text = path.read_text()
+    if robot.name == "kuka":
+        assert "Copyright (c) 2015, Robert Krug & Todor Stoyanov" in text
+        assert "Redistribution and use in source and binary forms" in text
+    else:
+        name = re.search(r"Licen[cs]e.*, see (LICENSE-\w+)", text).group(1)
+        assert re.search("Apache License|BSD 3-Clause License", (path.parent / name).read_text())
+
+
 def test_home_is_the_middle_of_the_workspace_with_the_hand_down(robot):
     simulation = Simulation(control_dt=0.04, physics_dt=0.004)
-    arm = Robot(simulation, robot)
+    arm = Robot(BulletArm(simulation, robot), robot)
     np.testing.assert_allclose(arm.state.position, robot.workspace, atol=1e-4)
-    np.testing.assert_allclose(arm.home_rotation[:, 2], [0.0, 0.0, -1.0], atol=1e-3)
-    np.testing.assert_allclose(np.abs(arm.home_rotation[:, 1]), [0.0, 1.0, 0.0], atol=1e-3)  # the fingers open along y
+    rotation = np.reshape(p.getMatrixFromQuaternion(arm.home_orientation), (3, 3))
+    np.testing.assert_allclose(rotation[:, 2], [0.0, 0.0, -1.0], atol=1e-3)
+    np.testing.assert_allclose(np.abs(rotation[:, 1]), [0.0, 1.0, 0.0], atol=1e-3)  # the fingers open along y
     simulation.close()
 
 
@@ -170,11 +213,12 @@ def test_the_hand_can_work_everywhere_in_the_workspace(robot):
         -1, 3
     ):
         place = (robot.workspace[0] + dx, dy, z)
-        arm = Robot(simulation, robot, start=place)
+        plant = BulletArm(simulation, robot)
+        arm = Robot(plant, robot, start=place)
         np.testing.assert_allclose(arm.state.position, place, atol=1e-4)
         assert (arm.home > arm.lower + 0.05).all()
         assert (arm.home < arm.upper - 0.05).all()
-        p.removeBody(arm._body, physicsClientId=simulation.client)
+        p.removeBody(plant._body, physicsClientId=simulation.client)
     simulation.close()
 
 

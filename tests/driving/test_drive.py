@@ -11,20 +11,25 @@ import warnings
 
 import gymnasium as gym
 import numpy as np
-import pybullet as p
 import pytest
+from driving_plants import ENGINES, throw
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 
 import sim2real_envs
+from sim2real.domains.check_env import check_env as check_world
 from sim2real.domains.contract import domain_space, get_domain, set_domain
 from sim2real.domains.targets import read_targets
+from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real_envs.driving.drive import RaceCarEnv, SkidSteerEnv, TrafficEnv
 from sim2real_envs.driving.lidar import FIELD_OF_VIEW
+from sim2real_envs.driving.racecar import STALL_FORCE, TOP_SPEED
+from sim2real_envs.driving.textures import CONTRASTS, PATTERNS, make_patterns
 from sim2real_envs.driving.track import LENGTH
 
 IDS = [f"sim2real_envs:sim2real/{name}-v0" for name in ("Drive", "DriveTraffic", "SkidDrive")]
+WORLDS = [(env_id, engine) for env_id in IDS for engine in ENGINES]
 CLASSES = [RaceCarEnv, TrafficEnv, SkidSteerEnv]
 
 
@@ -75,7 +80,7 @@ class Pilot:
 
     def __call__(self):
         env = self.env
-        state, course = env.vehicle.body.state, env.course
+        state, course = env.vehicle.state, env.course
         ahead = course.locate(state.x, state.y) + self.direction * 0.6
         x, y, _ = course.pose(ahead, 0.0)
         bearing = math.atan2(y - state.y, x - state.x) - state.yaw
@@ -86,19 +91,26 @@ class Pilot:
 
 def turn_round(env):
     """Put the vehicle where it is, facing the other way."""
-    state = env.unwrapped.vehicle.body.state
+    state = env.unwrapped.vehicle.state
     env.unwrapped.vehicle.reset(state.x, state.y, state.yaw + math.pi)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("env_class", CLASSES)
-def test_gymnasiums_checker_has_nothing_to_say(env_class):
+def test_gymnasiums_checker_has_nothing_to_say(env_class, engine):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        env = env_class(tracks=2)
+        env = env_class(tracks=2, engine=engine)
         env.spec = None
         check_env(env, skip_render_check=True)
         env.close()
         env.close()
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_check_env_is_content_with_the_second_engine(env_id):
+    report = check_world(World.of(env_id, kwargs={"engine": "mujoco"}))
+    assert [f"{check.name}: {check.detail}" for check in report.checks if check.status != "ok"] == []
 
 
 def test_registration_is_idempotent():
@@ -108,15 +120,16 @@ def test_registration_is_idempotent():
     assert [wrapper.name for wrapper in spec.additional_wrappers] == ["ActionDelay", "ObservationNoise"]
 
 
-@pytest.mark.parametrize("env_id", IDS)
-def test_spec_and_pickle_rebuild_the_env(make, env_id):
-    env = make(env_id, rays=16, difficulty=0.3)
+@pytest.mark.parametrize(("env_id", "engine"), WORLDS)
+def test_spec_and_pickle_rebuild_the_env(make, env_id, engine):
+    env = make(env_id, rays=16, difficulty=0.3, engine=engine)
     again = gym.make(EnvSpec.from_json(env.spec.to_json()))
     assert again.spec == env.spec
     assert again.observation_space == env.observation_space
     unpickled = pickle.loads(pickle.dumps(env.unwrapped))
     assert len(unpickled.course.tracks) == 3
     assert len(unpickled.sensor.angles) == 16
+    assert type(unpickled.plant) is type(env.unwrapped.plant)
     again.close()
     unpickled.close()
 
@@ -135,8 +148,9 @@ def test_channels_describe_the_observation(make):
         assert sum(channel.width for channel in env.get_wrapper_attr("action_channels")) == 2
 
 
-def test_a_lap_is_a_success(make):
-    env = make()
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_lap_is_a_success(make, engine):
+    env = make(engine=engine)
     for seed in range(4):
         _, info = env.reset(seed=seed)
         pilot, steps, total = Pilot(env), 0, 0.0
@@ -155,8 +169,9 @@ def test_a_lap_is_a_success(make):
         assert 1.2 < info["mean_speed"] < 1.6
 
 
-def test_touching_a_wall_ends_the_episode_without_success(make):
-    env = make()
+@pytest.mark.parametrize("engine", ENGINES)
+def test_touching_a_wall_ends_the_episode_without_success(make, engine):
+    env = make(engine=engine)
     env.reset(seed=0)
     terminated, info = False, {}
     while not terminated:
@@ -183,7 +198,7 @@ def test_to_and_fro_over_the_line_counts_for_nothing(make):
     env = make(tracks=1, difficulty=0.0)
     env.reset(seed=0)
     course = env.unwrapped.course
-    at_start = course.locate(env.unwrapped.vehicle.body.state.x, env.unwrapped.vehicle.body.state.y)
+    at_start = course.locate(env.unwrapped.vehicle.state.x, env.unwrapped.vehicle.state.y)
     for i in range(700):
         _, _, terminated, _, info = env.step(np.array([0.0, 0.4 if i % 20 < 10 else -0.4], np.float32))
         assert abs(info["progress"]) < 0.2
@@ -205,15 +220,16 @@ def test_jumping_to_another_stretch_of_the_track_gives_no_lap(make):
     assert info["progress"] == pytest.approx(-0.4, abs=0.01)
 
 
-def test_lidar_tells_the_distance_of_the_walls_of_a_circle(make):
-    env = make(tracks=1, difficulty=0.0)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_lidar_tells_the_distance_of_the_walls_of_a_circle(make, engine):
+    env = make(tracks=1, difficulty=0.0, engine=engine)
     env.reset(seed=0)
     core = env.unwrapped
     radius = LENGTH / (2 * math.pi)
     x, y, yaw = core.course.pose(3.0, 0.2)
     core.vehicle.reset(x, y, yaw)
-    found = core.sensor.distances(core.vehicle.body.state)
-    state = core.vehicle.body.state
+    found = core.sensor.distances(core.vehicle.state)
+    state = core.vehicle.state
     ox, oy = (
         x - core.course.origin + core.vehicle.lidar_position * state.cos,
         y + core.vehicle.lidar_position * state.sin,
@@ -247,8 +263,9 @@ def test_lidar_noise_dropout_and_range(make):
     np.testing.assert_allclose(few[[0, 15]], clean[[0, 31]], atol=1e-6)
 
 
-def test_the_wall_is_touched_where_it_is(make):
-    env = make(tracks=1, difficulty=0.0)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_wall_is_touched_where_it_is(make, engine):
+    env = make(tracks=1, difficulty=0.0, engine=engine)
     core = env.unwrapped
     env.reset(seed=0)
     for aside, touches in ((0.6 - 0.125 - 0.03, False), (0.6 - 0.125 + 0.01, True)):
@@ -269,20 +286,25 @@ def test_less_grip_on_patches_only(make):
     assert course.patches() == []
 
 
-def test_a_car_rolls_down_the_slope(make):
-    env = make()
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_car_rolls_down_the_slope(make, engine):
+    env = make(engine=engine)
     env.reset(seed=0, options={"domain": {"slope": 0.1}})
     core = env.unwrapped
     core.vehicle.reset(core.course.pose(0.0, 0.0)[0], core.course.pose(0.0, 0.0)[1], 0.0)
     for _ in range(5):
         core.vehicle.step([0.0, 0.0], 1.0)
-    # Against the back voltage of its motor, a time constant of 0.74 s.
-    assert core.vehicle.body.state.forward == pytest.approx(9.81 * math.sin(0.1) * 0.2, rel=0.2)
+    # Against the back voltage of its motor; wheels that are simulated have to be spun up, too.
+    axles, mass = core.vehicle.axles, core.vehicle.nominal_mass
+    inertia = mass + (4 * axles.spin_inertia / axles.radius**2 if engine == "mujoco" else 0.0)
+    lag = inertia * TOP_SPEED / STALL_FORCE
+    expected = mass * 9.81 * math.sin(0.1) * TOP_SPEED / STALL_FORCE * -math.expm1(-0.2 / lag)
+    assert core.vehicle.state.forward == pytest.approx(expected, rel=0.03)
 
 
-@pytest.mark.parametrize("env_id", IDS)
-def test_same_seed_same_bits(make, env_id):
-    env, fresh = make(env_id), make(env_id, render_mode="rgb_array")
+@pytest.mark.parametrize(("env_id", "engine"), WORLDS)
+def test_same_seed_same_bits(make, env_id, engine):
+    env, fresh = make(env_id, engine=engine), make(env_id, engine=engine, render_mode="rgb_array")
     expected = digest(env, 5)
     rng = np.random.default_rng(0)
     for seed in range(4):
@@ -304,9 +326,9 @@ def test_same_seed_same_bits_in_another_process(make):
     assert out.stdout.split()[-1] == digest(make(IDS[1]), 5, {"mass": 1.3})
 
 
-@pytest.mark.parametrize("env_id", IDS)
-def test_domain_is_read_back_from_the_simulator(make, env_id):
-    env = make(env_id)
+@pytest.mark.parametrize(("env_id", "engine"), WORLDS)
+def test_domain_is_read_back_from_the_simulator(make, env_id, engine):
+    env = make(env_id, engine=engine)
     rng = np.random.default_rng(0)
     for _ in range(5):
         domain = random_domain(env, rng)
@@ -320,11 +342,11 @@ def test_domain_is_read_back_from_the_simulator(make, env_id):
     assert get_domain(env) == pytest.approx(domain_space(env).nominal(), abs=1e-9)
 
 
-@pytest.mark.parametrize("env_id", IDS)
-def test_every_domain_inside_the_bounds_is_safe(make, env_id):
-    env = make(env_id)
+@pytest.mark.parametrize(("env_id", "engine"), WORLDS)
+def test_every_domain_inside_the_bounds_is_safe(make, env_id, engine):
+    env = make(env_id, engine=engine)
     rng = np.random.default_rng(0)
-    for episode in range(100):
+    for episode in range(60):
         env.reset(seed=episode, options={"domain": random_domain(env, rng, corners=True)})
         held = rng.uniform(-1, 1, env.action_space.shape)
         for _ in range(25):
@@ -332,36 +354,34 @@ def test_every_domain_inside_the_bounds_is_safe(make, env_id):
             observation, reward, terminated, _, info = env.step(action.astype(np.float32))
             assert env.observation_space.contains(observation)
             assert np.isfinite(reward)
-            assert abs(env.unwrapped.vehicle.body.state.forward) < 8.0
-            assert abs(env.unwrapped.vehicle.body.state.yaw_rate) < 40.0
+            assert abs(env.unwrapped.vehicle.state.forward) < 8.0
+            assert abs(env.unwrapped.vehicle.state.yaw_rate) < 40.0
             if terminated:
                 assert info["contacts"] == 1
                 break
 
 
-@pytest.mark.parametrize("env_id", IDS)
-def test_nobody_gets_through_a_wall(make, env_id):
-    env = make(env_id, difficulty=1.0)
+@pytest.mark.parametrize(("env_id", "engine"), WORLDS)
+def test_nobody_gets_through_a_wall(make, env_id, engine):
+    env = make(env_id, difficulty=1.0, engine=engine)
     core = env.unwrapped
     half = core.course.track.width / 2
     rng = np.random.default_rng(0)
-    for seed in range(60):
+    for seed in range(40):
         env.reset(seed=seed)
         core.vehicle.reset(*core.course.pose(core._along, 0.0)[:2], rng.uniform(-math.pi, math.pi))
-        speed = [5.0 * core.vehicle.body.state.cos, 5.0 * core.vehicle.body.state.sin, 0.0]
-        p.resetBaseVelocity(core.vehicle.body.id, speed, [0.0] * 3, physicsClientId=core.simulation.client)
+        throw(core.plant, 5.0)
         terminated = False
         while not terminated:
             *_, terminated, _, _ = env.step(np.full(2, 0.5 + rng.uniform(0.0, 0.5), np.float32))
-        state = core.vehicle.body.state
+        state = core.vehicle.state
         gaps = np.linalg.norm(core.course.track.points - [state.x - core.course.origin, state.y], axis=1)
         assert gaps.min() < half - 0.08
-        z = p.getBasePositionAndOrientation(core.vehicle.body.id, core.simulation.client)[0][2]
-        assert z == pytest.approx(0.1, abs=0.2)
 
 
-def test_resets_leave_the_memory_as_it_was(make):
-    env = make(IDS[1])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_resets_leave_the_memory_as_it_was(make, engine):
+    env = make(IDS[1], engine=engine)
     for seed in range(300):
         env.reset(seed=seed, options={"domain": {"mass": 1.0 + 0.001 * (seed % 100)}})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -376,7 +396,7 @@ def test_traffic_leaves_room_and_moves_on(make):
         env.reset(seed=seed, options={"domain": {"traffic_speed": 1.0}})
         core = env.unwrapped
         before = np.array(core.traffic.poses)
-        state = core.vehicle.body.state
+        state = core.vehicle.state
         assert np.linalg.norm(before[:, :2] - [state.x, state.y], axis=1).min() > 1.0
         for _ in range(5):
             env.step(np.zeros(2, np.float32))
@@ -386,13 +406,14 @@ def test_traffic_leaves_room_and_moves_on(make):
         assert (moved[3:] == 0.0).all()
 
 
-def test_running_into_a_box_ends_the_episode(make):
-    env = make(IDS[1], cars=0, obstacles=1)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_running_into_a_box_ends_the_episode(make, engine):
+    env = make(IDS[1], cars=0, obstacles=1, engine=engine)
     env.reset(seed=0)
     core = env.unwrapped
     x, y, yaw = core.traffic.poses[0]
     core.vehicle.reset(x - 0.5 * math.cos(yaw), y - 0.5 * math.sin(yaw), yaw)
-    scan = core.sensor.distances(core.vehicle.body.state)
+    scan = core.sensor.distances(core.vehicle.state)
     assert scan[15:17].max() == pytest.approx(0.5 - 0.1025 - 0.1, abs=0.02)
     info, terminated = {}, False
     while not terminated:
@@ -400,13 +421,15 @@ def test_running_into_a_box_ends_the_episode(make):
     assert info["contacts"] == 1
 
 
+@pytest.mark.parametrize("observation", ["lidar", "camera"])
 @pytest.mark.parametrize("env_id", IDS)
-def test_targets_are_inside_the_bounds_and_the_last_outside_of_training(make, env_id):
-    env = make(env_id)
+def test_targets_are_inside_the_bounds_and_the_last_outside_of_training(make, env_id, observation):
+    env = make(env_id, observation=observation)
     space = domain_space(env)
     targets = read_targets(env.get_wrapper_attr("targets_file"))
     assert {"mild", "medium", "hard", "out-of-range"} < set(targets)
-    assert len(targets) == 6
+    assert len(targets) == 7
+    assert targets["mujoco"].kwargs == {"engine": "mujoco"}
     for target in targets.values():
         space.complete(target.domain)
     low_high = {name: space[name].train_range for name in targets["out-of-range"].domain}
@@ -422,6 +445,7 @@ def test_targets_are_inside_the_bounds_and_the_last_outside_of_training(make, en
         ({"tracks": 0}, "tracks = 0 must be a whole number from 1 to 64."),
         ({"difficulty": 2.0}, "difficulty = 2.0 must be between 0 (a circle) and 1."),
         ({"cars": 9}, "cars = 9 must be a whole number from 0 to 4."),
+        ({"engine": "ode"}, "unknown engine 'ode'. Known: mujoco, pybullet."),
         ({"render_mode": "ascii"}, "unknown render_mode 'ascii'. Known: human, rgb_array."),
         (
             {"physics_dt": 0.003},
@@ -433,6 +457,38 @@ def test_bad_arguments_are_named(kwargs, message):
     with pytest.raises(Sim2RealError) as error:
         TrafficEnv(**kwargs)
     assert str(error.value) == message
+
+
+def test_both_engines_are_the_same_world_to_an_agent(make):
+    for env_id in IDS:
+        one, other = (make(env_id, engine=engine) for engine in ENGINES)
+        assert one.observation_space == other.observation_space
+        assert one.action_space == other.action_space
+        assert domain_space(one) == domain_space(other)
+        for name in ("observation_channels", "action_channels"):
+            assert one.get_wrapper_attr(name) == other.get_wrapper_attr(name)
+        seen, _ = one.reset(seed=3)
+        np.testing.assert_allclose(other.reset(seed=3)[0], seen, atol=1e-5)  # the same start on the same track
+    pictures = [make(engine=engine, observation="camera").reset(seed=3)[0]["image"] for engine in ENGINES]
+    assert (pictures[0] != pictures[1]).mean() < 0.01
+
+
+def test_mujoco_is_imported_only_when_it_is_asked_for():
+    code = (
+        "import sys; from sim2real_envs.driving.drive import RaceCarEnv; env = RaceCarEnv(tracks=1); env.reset(seed=0);"
+        "print('mujoco' in sys.modules)"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=user_environment()
+    )
+    assert out.stdout.split()[-1] == "False"
+
+
+def test_an_engine_that_is_not_installed_says_what_to_do(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(Sim2RealError) as error:
+        RaceCarEnv(tracks=1, engine="mujoco")
+    assert str(error.value) == ("engine 'mujoco' is not installed; install it with: pip install 'sim2real[mujoco]'.")
 
 
 @pytest.mark.parametrize(
@@ -473,16 +529,12 @@ def test_picture_shows_the_track_and_changes_nothing(make, env_id):
 
 
 @pytest.mark.parametrize("env_id", IDS)
-def test_camera_sees_the_track_and_looks_vary(make, env_id):
+def test_camera_sees_the_track(make, env_id):
     env = make(env_id, observation="camera")
     assert env.observation_space["image"].shape == (84, 84, 3)
     usual, _ = env.reset(seed=0)
     again, _ = env.reset(seed=0)
     np.testing.assert_array_equal(usual["image"], again["image"])
-    other, _ = env.reset(seed=0, options={"domain": {"look_variation": 1.0}})
-    assert (usual["image"] != other["image"]).mean() > 0.5
-    down, _ = env.reset(seed=0, options={"domain": {"camera_pitch": 0.5}})
-    assert (usual["image"] != down["image"]).mean() > 0.1
     red, green, blue = usual["image"].astype(int).transpose(2, 0, 1)
     assert ((abs(red - green) < 12) & (abs(green - blue) < 12) & (red < 120)).mean() > 0.15  # the road
     assert ((red > 1.8 * green) & (red > 1.8 * blue)).mean() > 0.005  # the walls
@@ -494,13 +546,62 @@ def test_camera_sees_the_track_and_looks_vary(make, env_id):
     env.close()
 
 
+def test_the_pose_of_the_camera_shifts_the_picture(make):
+    env = make(observation="camera")
+    usual = env.reset(seed=0)[0]["image"].astype(int)
+
+    def sky(picture):
+        return (picture.min(axis=2) == 255).mean(axis=0)  # how much of every column it fills
+
+    down = env.reset(seed=0, options={"domain": {"camera_pitch": 0.4}})[0]["image"]
+    assert (sky(down) < sky(usual) - 0.05).all()
+    low, high = (env.reset(seed=0, options={"domain": {"camera_height": h}})[0]["image"] for h in (0.15, 0.4))
+    assert (low != high).any(axis=2).mean() > 0.1
+    # Half a field of view is 42 columns; what is straight ahead of a camera turned left lies to the right.
+    left = env.reset(seed=0, options={"domain": {"camera_yaw": 0.2, "camera_pitch": 0.0}})[0]["image"].astype(int)
+    straight = env.reset(seed=0, options={"domain": {"camera_pitch": 0.0}})[0]["image"].astype(int)
+    shift = round(42 * math.tan(0.2))
+    assert abs(left[:, 42 + shift] - straight[:, 42]).mean() < abs(left[:, 42] - straight[:, 42]).mean()
+
+
+def test_looks_vary_in_colour_pattern_and_light(make):
+    env = make(observation="camera", tracks=1)
+
+    def look(seed, variation):
+        return env.reset(seed=seed, options={"domain": {"look_variation": variation}})[0]["image"]
+
+    np.testing.assert_array_equal(look(3, 1.0), look(3, 1.0))
+    for seed in range(5):
+        assert (look(seed, 0.0) != look(seed, 1.0)).any(axis=2).mean() > 0.4
+    usual = {tuple(pixel) for seed in range(8) for pixel in look(seed, 0.0)[70]}
+    varied = {tuple(pixel) for seed in range(8) for pixel in look(seed, 1.0)[70]}
+    assert len(usual) < 12  # a plain road
+    assert len(varied) > 24  # roads of many colours, some of them with patterns
+
+
+def test_a_picture_shows_only_the_track_of_the_episode(make):
+    one = make(observation="camera", tracks=3)
+    other = make(observation="camera", tracks=3)
+    for seed in range(10):  # until all tracks have been seen
+        one.reset(seed=seed)
+    np.testing.assert_array_equal(one.reset(seed=4)[0]["image"], other.reset(seed=4)[0]["image"])
+
+
+def test_textures_go_from_plain_to_strong():
+    patterns = make_patterns()
+    assert patterns.shape[0] == PATTERNS
+    assert CONTRASTS[0] == 0.0
+    assert 0.0 <= patterns.min() <= patterns.max() <= 1.0
+    assert all(abs(pattern.mean() - 0.5) < 0.15 for pattern in patterns)
+
+
 def test_a_camera_sees_what_is_in_front(make):
     env = make(IDS[1], observation="camera", cars=0, obstacles=1)
     env.reset(seed=0)
     core = env.unwrapped
     x, y, yaw = core.traffic.poses[0]
     core.vehicle.reset(x - 0.6 * math.cos(yaw), y - 0.6 * math.sin(yaw), yaw)
-    picture = core.sensor.picture(core.vehicle.body.state).astype(int)
+    picture = core.sensor.picture(core.vehicle.state).astype(int)
     orange = (picture[..., 0] > 1.3 * picture[..., 1]) & (picture[..., 1] > 2 * picture[..., 2])
     rows, columns = np.nonzero(orange)
     assert orange.sum() > 50

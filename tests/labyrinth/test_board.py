@@ -1,5 +1,6 @@
-"""A marble on a board against closed forms, and against walls."""
+"""A marble on a board, in every engine, against closed forms and against walls."""
 
+import importlib.util
 import math
 import os
 import subprocess
@@ -9,21 +10,25 @@ import numpy as np
 import pybullet as p
 import pytest
 
-from sim2real_envs.labyrinth.board import DRIVE_STIFFNESS, MAX_TILT, WALL_HEIGHT, Board
+from sim2real.errors import Sim2RealError
+from sim2real_envs.engines import ENGINES
+from sim2real_envs.labyrinth.board import DRIVE_STIFFNESS, MAX_TILT, WALL_HEIGHT, make_board
 from sim2real_envs.labyrinth.domain import LABYRINTH_DOMAIN
 from sim2real_envs.labyrinth.layout import WALL_THICKNESS, parse_layout
-from sim2real_envs.simulation import GRAVITY, Simulation
+from sim2real_envs.simulation import GRAVITY
 
 DT = 0.04
-# Servos that obey at once, and a board that does not bend.
+# Servos that obey at once, and a marble that rolls for ever.
 IDEAL = {"servo_lag": 0.0, "servo_backlash": 0.0, "rolling_friction": 0.0}
+# In MuJoCo the board that the marble rolls on gives way and swings a little, and contacts are soft.
+TOLERANCE = {"pybullet": 0.01, "mujoco": 0.04}
 
 OPEN = parse_layout(
     {
-        "size": [1.0, 0.4],
+        "size": [0.5, 0.24],
         "start": [0.0, 0.0],
         "waypoints": [[0.1, 0.0]],
-        "walls": [[0.2, -0.2, 0.2, 0.2]],
+        "walls": [[0.2, -0.12, 0.2, 0.12]],
         "holes": [[0.0, 0.1], [0.0, -0.1]],
     },
     "open",
@@ -32,88 +37,134 @@ OPEN = parse_layout(
 
 @pytest.fixture
 def make():
-    simulations = []
+    boards = []
 
-    def _make(layout=OPEN, **domain):
-        simulations.append(Simulation(control_dt=DT, physics_dt=0.004))
-        board = Board(simulations[-1], layout)
-        board.set_domain(LABYRINTH_DOMAIN.complete({**IDEAL, **domain}))
-        return board
+    def _make(engine, layout=OPEN, **domain):
+        boards.append(make_board(engine, layout, control_dt=DT))
+        boards[-1].set_domain(LABYRINTH_DOMAIN.complete({**IDEAL, **domain}))
+        return boards[-1]
 
     yield _make
-    for simulation in simulations:
-        simulation.close()
+    for board in boards:
+        board.simulation.close()
 
 
 def bend(mass=0.007):
     return mass * GRAVITY / DRIVE_STIFFNESS
 
 
-@pytest.mark.parametrize("radius", [0.0045, 0.006, 0.0075])
-@pytest.mark.parametrize("mass", [0.001, 0.035])
-@pytest.mark.parametrize("tilt", [0.02, -0.1])
-def test_a_ball_rolls_down_with_five_sevenths_of_gravity(make, radius, mass, tilt):
-    board = make(marble_radius=radius, marble_mass=mass, board_warp=max(-0.3, -bend(mass)))
-    board.reset((0.0, 0.0))
+def stop_spin(board, speed):
+    """Let the marble slide along x without turning."""
+    if hasattr(board, "_client"):
+        p.resetBaseVelocity(board._marble, (speed, 0.0, 0.0), (0.0, 0.0, 0.0), physicsClientId=board._client)
+    else:
+        board._velocity[:] = (0.0, 0.0, speed, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+def gather_speed(board, tilt, start=-0.1):
+    """Return the gain of speed over two tenths of a second on a board that has come to rest at a tilt."""
+    board.reset((start, 0.0))
+    for _ in range(10):
+        board.step(tilt, 0.0)
+    before = board.velocity[0]
     for _ in range(5):
         board.step(tilt, 0.0)
-    rest = bend(mass) + max(-0.3, -bend(mass))  # what of the bend the bowl does not cancel
-    expected = 5 / 7 * GRAVITY * math.sin(tilt) * 5 * DT
-    assert board.velocity[0] == pytest.approx(expected, rel=1e-3 + 0.5 * rest)
+    return board.velocity[0] - before
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("radius", [0.0045, 0.006, 0.0075])
+@pytest.mark.parametrize("mass", [0.001, 0.007])
+def test_a_ball_rolls_down_with_five_sevenths_of_gravity(make, engine, radius, mass):
+    board = make(engine, marble_radius=radius, marble_mass=mass, board_warp=-bend(mass))  # a bowl as deep as the bend
+    gained = gather_speed(board, 0.05, start=-0.05)
+    assert gained == pytest.approx(5 / 7 * GRAVITY * math.sin(0.05) * 5 * DT, rel=TOLERANCE[engine])
     assert board.velocity[1] == pytest.approx(0.0, abs=1e-9)
-    spin = p.getBaseVelocity(board._marble, board._client)[1]
-    assert spin[1] * radius == pytest.approx(board.velocity[0], rel=0.01)  # it does not slip
+    spin = spin_about_y(board)
+    assert spin * radius == pytest.approx(board.velocity[0], rel=0.02)  # it does not slip
 
 
-def test_without_grip_it_slides_with_less_than_that_left_to_friction(make):
-    board = make(sliding_friction=0.02, board_warp=-bend())
-    board.reset((0.0, 0.0))
-    for _ in range(5):
-        board.step(0.1, 0.0)
+def spin_about_y(board):
+    if hasattr(board, "_client"):
+        return p.getBaseVelocity(board._marble, board._client)[1][1]
+    # MuJoCo counts the spin in the axes of the ball, which has turned about y alone.
+    return board._velocity[6]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_without_grip_it_slides_with_less_than_that_left_to_friction(make, engine):
+    board = make(engine, sliding_friction=0.02, board_warp=-bend())
+    gained = gather_speed(board, 0.1, start=-0.2)
     # Rolling would need a friction of 2/7 tan(0.1) = 0.029.
-    expected = GRAVITY * (math.sin(0.1) - 0.02 * math.cos(0.1)) * 5 * DT
-    assert board.velocity[0] == pytest.approx(expected, rel=0.01)
+    assert gained == pytest.approx(GRAVITY * (math.sin(0.1) - 0.02 * math.cos(0.1)) * 5 * DT, rel=TOLERANCE[engine])
+    assert spin_about_y(board) * 0.006 < 0.8 * board.velocity[0]
 
 
-def test_rolling_friction_slows_it_down(make):
-    board = make(rolling_friction=0.02, board_warp=-bend())
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rolling_friction_slows_it_down(make, engine):
+    board = make(engine, rolling_friction=0.02, board_warp=-bend())
     board.reset((-0.1, 0.0), (0.2, 0.0))
     for _ in range(10):
         board.step(0.0, 0.0)
-    assert 0.2 - board.velocity[0] == pytest.approx(5 / 7 * 0.02 * GRAVITY * 10 * DT, rel=1e-3)
+    expected = 5 / 7 * 0.02 * GRAVITY * 10 * DT
+    assert 0.2 - board.velocity[0] == pytest.approx(expected, rel={"pybullet": 1e-3, "mujoco": 0.1}[engine])
 
 
-def test_rolling_friction_holds_it_on_a_slope_below(make):
-    board = make(rolling_friction=0.02, board_warp=-bend())
-    for tilt, moves in ((0.018, False), (0.022, True)):
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rolling_friction_holds_it_on_a_slope_below(make, engine):
+    board = make(engine, rolling_friction=0.02, board_warp=-bend())
+    for tilt, moves in ((0.015, False), (0.025, True)):
         board.reset((0.0, 0.0))
         for _ in range(25):
             board.step(tilt, 0.0)
-        assert (board.position[0] > 1e-4) is moves
+        assert (abs(board.position[0]) > 1e-3) is moves
 
 
-def test_the_bias_of_a_servo_is_a_slope(make):
-    board = make(servo_bias_y=0.03, board_warp=-bend())
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_bias_of_a_servo_is_a_slope(make, engine):
+    board = make(engine, servo_bias_y=0.03, board_warp=-bend())
     board.reset((0.0, 0.0))
-    for _ in range(5):
+    assert board.slopes == pytest.approx((0.0, 0.03))
+    board.step(0.0, 0.0)
+    assert board.velocity[1] == pytest.approx(5 / 7 * GRAVITY * math.sin(0.03) * DT, rel=0.02)
+    board.reset((0.0, 0.0))
+    for _ in range(10):
         board.step(0.0, -0.03)
-    assert board.velocity == pytest.approx((0.0, 0.0), abs=1e-6)
-    board.step(0.0, 0.0)
-    assert board.velocity[1] == pytest.approx(5 / 7 * GRAVITY * math.sin(0.03) * DT, rel=5e-3)
+    assert board.slopes == pytest.approx((0.0, 0.0), abs=1e-4)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_positive_slopes_make_it_roll_to_where_the_axes_point(make, engine):
+    board = make(engine)
+    for command in ((0.03, 0.0), (-0.03, 0.0), (0.0, 0.03), (0.0, -0.03)):
+        board.reset((0.0, 0.0))
+        for _ in range(8):
+            board.step(*command)
+        assert np.sign(np.round(board.velocity, 3)).tolist() == np.sign(command).tolist()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("warp", "mass"), [(0.3, 0.001), (-0.3, 0.001), (0.0, 0.035)])
-def test_warp_and_weight_bend_the_board_in_proportion_to_the_distance(make, warp, mass):
-    board = make(board_warp=warp, marble_mass=mass)
-    board.reset((0.0, 0.1))
-    board.step(0.0, 0.0)
-    slope = (warp + bend(mass)) * 0.1
-    assert board.velocity[1] == pytest.approx(5 / 7 * GRAVITY * math.sin(slope) * DT, rel=2e-3)
+def test_warp_and_weight_bend_the_board_in_proportion_to_the_distance(make, engine, warp, mass):
+    board = make(engine, board_warp=warp, marble_mass=mass)
+    place = 0.08
+    board.reset((0.0, place))
+    speeds = []
+    for _ in range(6):
+        speeds.append(board.velocity[1])
+        place = board.position[1]
+        board.step(0.0, 0.0)
+    gained = board.velocity[1] - speeds[-1]
+    slope = (warp + bend(mass)) * 0.5 * (place + board.position[1])
+    # The plate of MuJoCo bends with a swing.
+    tolerance = {"pybullet": 0.02, "mujoco": 0.15}[engine]
+    assert gained == pytest.approx(5 / 7 * GRAVITY * math.sin(slope) * DT, rel=tolerance)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("radius", [0.0045, 0.006, 0.0075])
-def test_it_comes_to_rest_a_radius_from_the_wall(make, radius):
-    board = make(marble_radius=radius, restitution=0.0)
+def test_it_comes_to_rest_a_radius_from_the_wall(make, engine, radius):
+    board = make(engine, marble_radius=radius, restitution=0.0)
     board.reset((0.15, 0.0))
     for _ in range(50):
         board.step(0.05, 0.0)
@@ -121,15 +172,20 @@ def test_it_comes_to_rest_a_radius_from_the_wall(make, radius):
     assert board.height == pytest.approx(radius, abs=1e-4)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("restitution", [0.0, 0.4, 0.8])
-def test_it_bounces_back_as_restitution_says(make, restitution):
-    # Sliding without spin on a board of almost no grip: the wall alone acts.
-    board = make(restitution=restitution, sliding_friction=0.02, board_warp=-bend())
-    board.reset((0.17, 0.0), (0.3, 0.0))
-    p.resetBaseVelocity(board._marble, (0.3, 0.0, 0.0), (0.0, 0.0, 0.0), physicsClientId=board._client)
-    board.step(0.0, 0.0)
-    board.step(0.0, 0.0)
-    assert -board.velocity[0] == pytest.approx(0.3 * restitution, abs=0.03)
+def test_it_bounces_back_as_restitution_says(make, engine, restitution):
+    # Sliding without spin on a board of almost no grip: the wall alone acts. Over several phases of the contact.
+    board = make(engine, restitution=restitution, sliding_friction=0.02, board_warp=-bend())
+    shares = []
+    for start in np.linspace(0.17, 0.171, 6).tolist():
+        board.reset((start, 0.0))
+        stop_spin(board, 0.4)
+        board.step(0.0, 0.0)
+        board.step(0.0, 0.0)
+        shares.append(-board.velocity[0] / 0.4)
+    # A spring that only pushes gives back exp(-2) of the speed even when it is critically damped.
+    assert np.mean(shares) == pytest.approx(restitution, abs={"pybullet": 0.05, "mujoco": 0.14}[engine])
 
 
 def extremes(rng):
@@ -138,8 +194,9 @@ def extremes(rng):
     return {**domain, "servo_gain": 1.6} if rng.random() < 0.7 else domain
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", ["easy-1", "hard-1", "classic"])
-def test_no_marble_goes_through_a_wall(name):
+def test_no_marble_goes_through_a_wall(engine, name):
     from sim2real_envs.labyrinth.catalogue import find_layout
 
     layout = find_layout(name)
@@ -150,8 +207,7 @@ def test_no_marble_goes_through_a_wall(name):
         ]
     )
     rng = np.random.default_rng(0)
-    simulation = Simulation(control_dt=DT, physics_dt=0.004)
-    board = Board(simulation, layout)
+    board = make_board(engine, layout, control_dt=DT)
     cells = [(x, y) for x in np.arange(-0.11, 0.12, 0.01) for y in np.arange(-0.09, 0.1, 0.01)]
     for _ in range(60):
         domain = LABYRINTH_DOMAIN.complete(extremes(rng))
@@ -168,8 +224,8 @@ def test_no_marble_goes_through_a_wall(name):
                 board.step(*(MAX_TILT * np.sign(heading)).tolist())
                 assert gap(boxes, board.position) > -0.3 * WALL_THICKNESS  # short of the middle of the wall
                 assert not crosses(layout, before, board.position)
-                assert board.height < 0.7 * WALL_HEIGHT
-    simulation.close()
+                assert board.height < WALL_HEIGHT
+    board.simulation.close()
 
 
 def gap(boxes, point):
@@ -190,14 +246,15 @@ def crosses(layout, a, b):
     return False
 
 
-def test_ten_thousand_marbles_take_no_memory():
-    code = """
+@pytest.mark.parametrize("engine", ENGINES)
+def test_ten_thousand_marbles_take_no_memory(engine):
+    code = f"""
 import resource
 from sim2real_envs.labyrinth.env import LabyrinthEnv
-env = LabyrinthEnv()
+env = LabyrinthEnv(engine={engine!r})
 def run(n):
     for i in range(n):
-        env.reset(options={"domain": {"marble_radius": 0.005 + 2e-7 * i, "marble_mass": 0.005 + 1e-6 * i}})
+        env.reset(options={{"domain": {{"marble_radius": 0.005 + 2e-7 * i, "marble_mass": 0.005 + 1e-6 * i}}}})
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(run(500), run(10000))
 """
@@ -207,3 +264,22 @@ print(run(500), run(10000))
     )
     before, after = map(int, out.stdout.split())
     assert after - before < 1000  # kB
+
+
+def test_an_engine_is_imported_only_when_it_is_asked_for():
+    code = (
+        "import sys; from sim2real_envs.labyrinth.env import LabyrinthEnv; LabyrinthEnv(); "
+        "assert 'mujoco' not in sys.modules; LabyrinthEnv(engine='mujoco'); assert 'mujoco' in sys.modules"
+    )
+    path = os.pathsep.join(path for path in sys.path if path)
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": path})
+
+
+def test_an_engine_that_is_unknown_or_missing_is_named(monkeypatch):
+    with pytest.raises(Sim2RealError) as error:
+        make_board("bullet", OPEN, control_dt=DT)
+    assert str(error.value) == "unknown engine 'bullet'. Did you mean 'pybullet'? Known: mujoco, pybullet."
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(Sim2RealError) as error:
+        make_board("mujoco", OPEN, control_dt=DT)
+    assert str(error.value) == "engine 'mujoco' is not installed; install it with: pip install 'sim2real[mujoco]'."

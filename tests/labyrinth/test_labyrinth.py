@@ -17,6 +17,7 @@ import sim2real_envs
 from sim2real.domains.contract import domain_space, get_domain, set_domain
 from sim2real.domains.targets import read_targets
 from sim2real.errors import Sim2RealError
+from sim2real_envs.engines import ENGINES
 from sim2real_envs.labyrinth.env import LabyrinthEnv
 from sim2real_envs.labyrinth.layout import HOLE_RADIUS
 
@@ -42,8 +43,8 @@ def steer(env, seed, domain=None):
     observation, info = env.reset(seed=seed, options={"domain": domain or {}})
     total, done = 0.0, False
     while not done:
-        wanted = observation[6:8] / max(0.02, np.linalg.norm(observation[6:8])) * 0.08
-        action = np.clip(12.0 * (wanted - observation[2:4]), -1, 1).astype(np.float32)
+        wanted = observation[4:6] / max(0.02, np.linalg.norm(observation[4:6])) * 0.08
+        action = np.clip(12.0 * (wanted - observation[:2]), -1, 1).astype(np.float32)
         observation, reward, terminated, truncated, info = env.step(action)
         total += reward
         done = terminated or truncated
@@ -94,12 +95,13 @@ def test_registration_is_idempotent_and_ends_episodes_after_twenty_seconds():
 
 
 def test_spec_and_pickle_rebuild_the_env(make):
-    env = make(layout="medium-2")
+    env = make(layout="medium-2", engine="mujoco")
     again = gym.make(EnvSpec.from_json(env.spec.to_json()))
     assert again.spec == env.spec
     assert again.unwrapped.layout == env.unwrapped.layout
     unpickled = pickle.loads(pickle.dumps(env.unwrapped))
     assert unpickled.layout.name == "medium-2"
+    assert type(unpickled.board) is type(env.unwrapped.board)
     again.close()
     unpickled.close()
 
@@ -108,7 +110,6 @@ def test_channels_describe_the_observation(make):
     env = make()
     names = [(channel.name, channel.width) for channel in env.get_wrapper_attr("observation_channels")]
     assert names == [
-        ("marble_position", 2),
         ("marble_velocity", 2),
         ("servo_angle", 2),
         ("waypoint_offset", 6),
@@ -116,23 +117,23 @@ def test_channels_describe_the_observation(make):
     ]
     observation, _ = env.reset(seed=0)
     layout = env.unwrapped.layout
-    position = observation[:2]
+    position = np.array(env.unwrapped.board.position)
     np.testing.assert_allclose(position, layout.start, atol=0.0041)
-    np.testing.assert_array_equal(observation[2:6], 0.0)
-    np.testing.assert_allclose(observation[6:12], np.subtract(layout.waypoints[:3], position).ravel(), atol=1e-6)
+    np.testing.assert_array_equal(observation[:4], 0.0)
+    np.testing.assert_allclose(observation[4:10], np.subtract(layout.waypoints[:3], position).ravel(), atol=1e-6)
     nearest = sorted(layout.holes, key=lambda hole: np.linalg.norm(hole - position))
-    np.testing.assert_allclose(observation[12:], np.subtract(nearest[:2], position).ravel(), atol=1e-6)
-    before = observation
+    np.testing.assert_allclose(observation[10:], np.subtract(nearest[:2], position).ravel(), atol=1e-6)
     observation, *_ = env.step(np.array([0.5, -1.0], np.float32))
     lag = domain_space(env)["servo_lag"].nominal
-    np.testing.assert_allclose(observation[4:6], np.array([0.05, -0.1]) * (1 - np.exp(-0.04 / lag)), rtol=1e-5)
-    moved = observation[:2] - before[:2]
-    np.testing.assert_allclose(observation[2:4], 2 * moved / 0.04, atol=0.01)
+    np.testing.assert_allclose(observation[2:4], np.array([0.05, -0.1]) * (1 - np.exp(-0.04 / lag)), rtol=1e-5)
+    moved = np.subtract(env.unwrapped.board.position, position)
+    np.testing.assert_allclose(observation[:2], 2 * moved / 0.04, atol=0.01)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("layout", ["easy-1", "medium-1", "hard-1"])
-def test_the_finish_is_reached_by_following_the_route(make, layout):
-    env = make(layout=layout)
+def test_the_finish_is_reached_by_following_the_route(make, layout, engine):
+    env = make(layout=layout, engine=engine)
     route = env.unwrapped.route
     results = [steer(env, seed, CALM) for seed in range(6)]
     finished = [(total, info) for total, info in results if info["is_success"]]
@@ -141,7 +142,8 @@ def test_the_finish_is_reached_by_following_the_route(make, layout):
     assert info["progress"] == 1.0
     assert not info["fallen"]
     assert 1.0 < info["time"] < 20.0
-    assert total == pytest.approx(50.0 * route.length + 10.0, abs=1.5)  # whatever the way, less the smoothness
+    # Whatever the way, less the time and the smoothness.
+    assert total == pytest.approx(50.0 * route.length + 10.0 - 0.1 * info["time"] / 0.04, abs=1.5)
 
 
 def test_a_marble_over_a_hole_has_fallen(make):
@@ -153,8 +155,8 @@ def test_a_marble_over_a_hole_has_fallen(make):
         assert terminated
         assert info["fallen"]
         assert not info["is_success"]
-        assert info["reward/fall"] == -10.0
-        assert reward < -9.0
+        assert info["reward/fall"] == -5.0
+        assert reward < -4.0
 
 
 def test_a_fast_marble_does_not_slip_over_a_hole_between_two_steps(make):
@@ -195,14 +197,16 @@ def test_reward_is_the_sum_of_its_terms(make):
     env.reset(seed=0)
     _, reward, _, _, info = env.step(np.array([1.0, 0.0], np.float32))
     terms = {name: value for name, value in info.items() if name.startswith("reward/")}
-    assert set(terms) == {"reward/progress", "reward/finish", "reward/fall", "reward/smoothness"}
+    assert set(terms) == {"reward/progress", "reward/finish", "reward/fall", "reward/time", "reward/smoothness"}
     assert reward == pytest.approx(sum(terms.values()))
     assert terms["reward/smoothness"] == pytest.approx(-0.01)
+    assert terms["reward/time"] == -0.1
     assert info["time"] == 0.04
 
 
-def test_same_seed_same_bits(make):
-    env, fresh = make(layout="hard-1"), make(layout="hard-1", render_mode="rgb_array")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_same_seed_same_bits(make, engine):
+    env, fresh = (make(layout="hard-1", engine=engine, render_mode=mode) for mode in (None, "rgb_array"))
     expected = digest(env, 5)
     rng = np.random.default_rng(0)
     for seed in range(10):
@@ -213,19 +217,25 @@ def test_same_seed_same_bits(make):
     assert digest(env, 6, domain) == digest(fresh, 6, domain)
 
 
-def test_same_seed_same_bits_in_another_process(make):
+@pytest.mark.parametrize("engine", ENGINES)
+def test_same_seed_same_bits_in_another_process(make, engine):
     code = (
-        "import gymnasium as gym, runpy; names = runpy.run_path(%r); env = gym.make(names['ID']); "
+        "import gymnasium as gym, runpy; names = runpy.run_path(%r); env = gym.make(names['ID'], engine=%r); "
         "print(names['digest'](env, 5, {'marble_radius': 0.007}))"
     )
     out = subprocess.run(
-        [sys.executable, "-c", code % __file__], capture_output=True, text=True, check=True, env=user_environment()
+        [sys.executable, "-c", code % (__file__, engine)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=user_environment(),
     )
-    assert out.stdout.split()[-1] == digest(make(), 5, {"marble_radius": 0.007})
+    assert out.stdout.split()[-1] == digest(make(engine=engine), 5, {"marble_radius": 0.007})
 
 
-def test_domain_is_read_back_from_the_simulator(make):
-    env = make()
+@pytest.mark.parametrize("engine", ENGINES)
+def test_domain_is_read_back_from_the_simulator(make, engine):
+    env = make(engine=engine)
     rng = np.random.default_rng(0)
     for _ in range(5):
         domain = random_domain(env, rng)
@@ -239,16 +249,17 @@ def test_domain_is_read_back_from_the_simulator(make):
     assert get_domain(env) == pytest.approx(domain, abs=1e-9)
 
 
-def test_every_domain_inside_the_bounds_is_safe(make):
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_domain_inside_the_bounds_is_safe(make, engine):
     rng = np.random.default_rng(0)
     for layout in ("easy-1", "hard-2"):
-        env = make(layout=layout)
+        env = make(layout=layout, engine=engine)
         frame = np.array(env.unwrapped.layout.size) / 2
-        for episode in range(100):
+        for episode in range(50):
             env.reset(seed=episode, options={"domain": random_domain(env, rng, corners=True)})
             held = rng.uniform(-1, 1, 2)
             for _ in range(25):
-                action = held if episode % 2 else rng.uniform(-1, 1, 2)
+                action = held if episode % 2 else rng.choice([-1.0, 1.0], 2)
                 observation, reward, terminated, *_ = env.step(action.astype(np.float32))
                 assert env.observation_space.contains(observation)
                 assert np.isfinite(reward)
@@ -261,7 +272,8 @@ def test_targets_are_inside_the_bounds_and_the_ladder_leaves_the_range_of_traini
     env = make()
     space = domain_space(env)
     targets = read_targets(env.get_wrapper_attr("targets_file"))
-    assert list(targets) == ["mild", "medium", "hard", "out-of-range", "heavy-marble-new-layout", "sticky-servos"]
+    ladder = ["mild", "medium", "hard", "out-of-range", "mujoco"]
+    assert list(targets) == [*ladder, "heavy-marble-new-layout", "sticky-servos"]
     outside = {
         name: sum(
             not p.train_range[0] <= value <= p.train_range[1] for n, value in t.domain.items() for p in [space[n]]
@@ -287,6 +299,7 @@ def test_targets_are_inside_the_bounds_and_the_ladder_leaves_the_range_of_traini
             {"render_mode": "rgb_arrays"},
             "unknown render_mode 'rgb_arrays'. Did you mean 'rgb_array'? Known: human, rgb_array.",
         ),
+        ({"engine": "mujoko"}, "unknown engine 'mujoko'. Did you mean 'mujoco'? Known: mujoco, pybullet."),
         ({"physics_dt": 0.01}, "physics_dt = 0.01 s is too coarse for walls of this size; at most 0.005 s."),
     ],
 )
@@ -320,6 +333,21 @@ def test_bad_actions_are_named(action, message):
         env.step(action)
     assert str(error.value) == message
     env.close()
+
+
+def test_engines_differ_in_the_plant_alone(make):
+    here, there = make(), make(engine="mujoco")
+    assert here.observation_space == there.observation_space
+    assert here.action_space == there.action_space
+    assert domain_space(here) == domain_space(there)
+    for name in ("observation_channels", "action_channels"):
+        assert here.get_wrapper_attr(name) == there.get_wrapper_attr(name)
+    observations = [env.reset(seed=3)[0] for env in (here, there)]
+    np.testing.assert_allclose(*observations, atol=1e-7)
+    for _ in range(10):
+        observations = [env.step(np.array([0.2, -0.3], np.float32))[0] for env in (here, there)]
+    assert (observations[0] != observations[1]).any()
+    np.testing.assert_allclose(*observations, atol=0.1)
 
 
 def test_picture_shows_the_finish_and_changes_nothing(make):

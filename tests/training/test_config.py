@@ -1,13 +1,64 @@
 """What determines a training is checked before anything is made."""
 
+import gymnasium as gym
+import numpy as np
 import pytest
+import yaml
 
+import sim2real_policies
+from sim2real.deployment.normalizer import Normalizer
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
-from sim2real.training.hyperparameters import resolve_hyperparameters
+from sim2real.training.hyperparameters import default_algorithm, resolve_hyperparameters, tuned_steps
+from sim2real.training.learner import make_training_env
 from sim2real.training.train import make_config, train
 
 REACH = "sim2real_envs:sim2real/PandaReach-v0"
+
+
+TUNED = {
+    "sac": {"default": {"n_timesteps": 7}, "envs": {"A": {"n_timesteps": 10}, "A?control=joint": {"n_timesteps": 20}}},
+    "td3": {"default": {}, "envs": {"A": {}, "B": {}, "C": {}}},
+    "ppo": {"default": {}, "envs": {"B": {"n_timesteps": 30}, "A?map=2": {"n_timesteps": 40}}},
+}
+
+
+class Seeing(gym.Env):
+    """Sees a picture and two numbers."""
+
+    observation_space = gym.spaces.Dict(
+        {"image": gym.spaces.Box(0, 255, (36, 36, 3), np.uint8), "observation": gym.spaces.Box(-9.0, 9.0, (2,))}
+    )
+    action_space = gym.spaces.Box(-1.0, 1.0, (1,))
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return {"image": np.full((36, 36, 3), 200, np.uint8), "observation": np.array([3.0, -5.0], np.float32)}, {}
+
+    def step(self, action):
+        return self.reset()[0], 0.0, False, False, {}
+
+
+class Photo(Seeing):
+    """Sees the picture alone."""
+
+    observation_space = Seeing.observation_space["image"]
+
+    def reset(self, *, seed=None, options=None):
+        return super().reset(seed=seed)[0]["image"], {}
+
+
+gym.register("tests/Seeing-v0", Seeing, max_episode_steps=5)
+gym.register("tests/Photo-v0", Photo, max_episode_steps=5)
+
+
+@pytest.fixture
+def tuned(tmp_path, monkeypatch):
+    """Hyperparameters of three algorithms for three envs."""
+    (tmp_path / "hyperparameters").mkdir()
+    for algo, content in TUNED.items():
+        (tmp_path / "hyperparameters" / f"{algo}.yaml").write_text(yaml.safe_dump(content))
+    monkeypatch.setattr(sim2real_policies, "files", lambda _: tmp_path)
 
 
 def refused(tmp_path, env="Pendulum-v1", **arguments):
@@ -110,3 +161,76 @@ def test_a_config_is_plain_and_complete():
     assert World.from_dict(plain["world"]) == config.world
     assert plain["steps"] == 1000
     assert plain["hyperparameters"]["policy_delay"] == 2
+
+
+@pytest.mark.parametrize(
+    ("env", "kwargs", "algo", "steps"),
+    [
+        ("A", {}, "sac", 10),
+        ("module:A", {"control": "joint"}, "sac", 20),
+        ("A", {"control": "other"}, "sac", 10),
+        ("A", {"control": "ee", "map": 2}, "ppo", 40),  # the variant is tuned for another algorithm than its env
+        ("B", {}, "td3", None),  # tuned for two
+        ("C", {}, "td3", None),
+        ("D", {}, "sac", 7),  # for none
+    ],
+)
+def test_algorithm_and_budget_are_those_that_are_tuned_for_the_env(tuned, env, kwargs, algo, steps):
+    world = World(env=env, kwargs=kwargs)
+    assert default_algorithm(world) == algo
+    assert tuned_steps(algo, world) == steps
+
+
+def test_what_is_left_open_is_tuned_and_what_is_given_wins():
+    reach = make_config(World.of(REACH), randomizer="uniform", seed=0)
+    assert (reach.algo, reach.steps) == ("sac", 10_000)
+    assert "n_timesteps" not in reach.hyperparameters
+    assert make_config(World.of(REACH), randomizer="uniform", seed=0, steps=500).steps == 500
+    cart = make_config(World.of("CartPole-v1"), randomizer="none", seed=0)
+    assert cart.algo == "ppo"
+    assert 49_000 < cart.steps <= 50_000  # whole rollouts
+
+
+def test_a_budget_that_nobody_knows_is_asked_for(tmp_path):
+    assert refused(tmp_path, "MountainCarContinuous-v0", steps=None) == (
+        "how many steps sac needs in 'MountainCarContinuous-v0' is not known; say how many with --steps."
+    )
+    assert refused(tmp_path, REACH, algo="ppo", steps=None).startswith("how many steps ppo needs in ")
+    assert refused(tmp_path, "Pendulum-v7", steps=None).startswith("unknown env 'Pendulum-v7'.")
+
+
+def test_the_budget_is_no_hyperparameter(tmp_path):
+    message = refused(tmp_path, hyperparameters={"n_timesteps": 500})
+    assert message.startswith("unknown sac hyperparameter 'n_timesteps'.")
+
+
+def test_a_run_that_left_its_budget_open_records_and_resumes_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sim2real.training.train.tuned_steps", lambda algo, world: 40)
+    arguments = {"eval_episodes": 1, "hyperparameters": {"net_arch": [4], "batch_size": 4}}
+    run = train("Pendulum-v1", **arguments)
+    assert str(run.folder) == "runs/Pendulum-v1-sac-seed0"
+    assert "\nalgo: sac\n" in (config := (run.folder / "config.yaml").read_text())
+    assert "\nsteps: 40\n" in config
+    assert run.policy.metadata.provenance["steps"] == 40
+    assert train("Pendulum-v1", resume=True, **arguments).curve == run.curve
+    monkeypatch.setattr("sim2real.training.train.tuned_steps", lambda algo, world: 50)
+    with pytest.raises(Sim2RealError, match="holds another run: its steps is 40, not 50"):
+        train("Pendulum-v1", resume=True, **arguments)
+
+
+def test_pictures_are_not_normalized():
+    settings = {"normalize_observation": True, "normalize_reward": True, "gamma": 0.9}
+    env = make_training_env(World.of("tests/Seeing-v0"), "none", settings, 2)
+    seen = env.reset()
+    normalizer = Normalizer.from_vec_normalize(env)
+    assert list(normalizer.statistics) == ["observation"]
+    raw = env.get_original_obs()
+    for part in (seen, normalizer(raw)):
+        assert part["image"].dtype == np.uint8
+        np.testing.assert_array_equal(part["image"], raw["image"])
+        np.testing.assert_array_equal(part["observation"], seen["observation"])
+    assert np.abs(seen["observation"]).max() < 1.0
+    env = make_training_env(World.of("tests/Photo-v0"), "none", settings, 2)
+    assert env.reset().dtype == np.uint8
+    assert Normalizer.from_vec_normalize(env).statistics == {}

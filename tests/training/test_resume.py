@@ -70,19 +70,23 @@ def test_an_interrupted_run_resumes_with_the_same_curve(tmp_path, algo, step):
     assert_same(whole, run_training(config, tmp_path / "cut", resume=True))
 
 
-def test_goal_conditioned_training_resumes_with_the_same_curve(tmp_path):
-    world = World.of("sim2real_envs:sim2real/PandaReach-v0", kwargs={"observation": "goal"})
+@pytest.mark.parametrize(
+    ("form", "extra"),
+    [("goal", {}), ("flat", {"hindsight": 0.8, "n_envs": 2}), ("flat", {"hindsight": 0.8, "buffer_size": 180})],
+)
+def test_training_with_hindsight_resumes_with_the_same_curve(tmp_path, form, extra):
+    world = World.of("sim2real_envs:sim2real/PandaReach-v0", kwargs={"observation": form})
     config = make_config(
         world,
         algo="sac",
         randomizer="uniform",
         seed=0,
-        hyperparameters={"learning_starts": 110, "batch_size": 32, "net_arch": [16]},
+        hyperparameters={"learning_starts": 110, "batch_size": 32, "net_arch": [16], **extra},
         **{**SETTINGS, "steps": 360},
     )
     whole = run_training(config, tmp_path / "whole")
     with pytest.raises(Interrupted):
-        run_training(config, tmp_path / "cut", listener=interrupt_at(320))
+        run_training(config, tmp_path / "cut", listener=interrupt_at(200))
     assert_same(whole, run_training(config, tmp_path / "cut", resume=True))
 
 

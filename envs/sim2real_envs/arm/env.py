@@ -14,15 +14,12 @@ from sim2real.domains.channels import Channel
 from sim2real.domains.space import Domain
 from sim2real.errors import unknown_name
 from sim2real_envs.actions import check_action
+from sim2real_envs.arm.cell import build_cell
 from sim2real_envs.arm.robot import Robot, RobotModel
 from sim2real_envs.arm.scene import Scene
-from sim2real_envs.arm.tasks.task import Task
-from sim2real_envs.simulation import Simulation
+from sim2real_envs.arm.tasks.task import Task, length
 
 Array = NDArray[Any]
-
-MAX_DISPLACEMENT = 0.05
-"""Farthest that the end effector is commanded to go in one control step [m]."""
 
 _FARTHEST = 1.5
 """Bound of positions that are observed [m]."""
@@ -46,21 +43,23 @@ class ArmEnv(gym.Env[Any, Array]):
     and ``desired_goal`` (3 each) [m], and then there is ``compute_reward(achieved_goal, desired_goal, info)`` for
     hindsight experience replay.
 
-    Action in [-1, 1], relative to where the robot is *measured*: a displacement of the end effector of up to 0.05 m
-    per control step (``"ee"``, 3 numbers; where there is a table, not into it), or of every joint of up to what its
-    largest speed allows (``"joint"``, n); with moving fingers one more number, from -1, closed, to 1, open.
+    Action in [-1, 1], relative to where the robot is *measured*: a displacement of the end effector of up to
+    ``task.max_displacement`` (0.05 m, 0.03 m with a cube) per control step (``"ee"``, 3 numbers; where there is a
+    table, not into it), or of every joint of up to what its largest speed allows (``"joint"``, n); with moving fingers
+    one more number, from -1, closed, to 1, open.
 
     Args:
         model: The robot.
         task: What it has to do.
+        engine: ``"pybullet"`` or ``"mujoco"``.
         control: ``"ee"`` or ``"joint"``.
         observation: ``"flat"`` or ``"goal"``.
         render_mode: ``None``, ``"rgb_array"`` or ``"human"``.
         control_dt: Time between two actions [s].
-        physics_dt: Time step of the physics [s]; must divide ``control_dt``.
+        physics_dt: Time step of the physics [s]; must divide ``control_dt``. ``None``: 4 ms in Bullet, 1 ms in MuJoCo.
 
     Raises:
-        Sim2RealError: An argument is unknown, or the times do not fit together.
+        Sim2RealError: An argument is unknown, the engine is not installed, or the times do not fit together.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array", "human"], "render_fps": 25}  # noqa: RUF012
@@ -71,11 +70,12 @@ class ArmEnv(gym.Env[Any, Array]):
         *,
         model: RobotModel,
         task: Task,
+        engine: str = "pybullet",
         control: str = "ee",
         observation: str = "flat",
         render_mode: str | None = None,
         control_dt: float = 0.04,
-        physics_dt: float = 0.004,
+        physics_dt: float | None = None,
     ) -> None:
         for kind, value, known in (
             ("control", control, ("ee", "joint")),
@@ -87,15 +87,21 @@ class ArmEnv(gym.Env[Any, Array]):
         self.render_mode = render_mode
         self.control = control
         self.task = task
-        self.simulation = Simulation(control_dt=control_dt, physics_dt=physics_dt, few_bodies=True)
-        task.build(self.simulation)
-        self.robot = Robot(self.simulation, model, hand=task.hand, start=task.start)
+        cell = build_cell(
+            engine, model, hand=task.hand, with_cube=task.with_cube, control_dt=control_dt, physics_dt=physics_dt
+        )
+        self.simulation = cell.simulation
+        self._cube = cell.cube
+        if cell.cube is not None:
+            task.cube = cell.cube
+        self.robot = Robot(cell.arm, model, start=task.start)
+        task.widest_opening = 2.0 * self.robot.stroke
         self.domain_space = task.domain_space
         self.metadata = {**type(self).metadata, "render_fps": round(1.0 / control_dt)}
         self._scene: Scene | None = None
         self._domain = self._episode_domain = self.domain_space.nominal()
         self._set_domain(self._domain)
-        self._goal = np.zeros(3, np.float32)
+        self._goal = np.zeros(3)
 
         joints = len(model.joints)
         self._joint_control = control == "joint"
@@ -123,7 +129,7 @@ class ArmEnv(gym.Env[Any, Array]):
         """What the numbers of the observation are; of those under ``"observation"`` in the goal form."""
         bounds = [np.repeat([getattr(c, k) for c in channels], [c.width for c in channels]) for k in ("low", "high")]
         box = gym.spaces.Box(bounds[0].astype(np.float32), bounds[1].astype(np.float32), dtype=np.float32)
-        self._box = box
+        self._low, self._high = box.low.astype(np.float64), box.high.astype(np.float64)
         self.observation_space: gym.Space[Any] = box
         if self._goal_form:
             self.compute_reward = self._compute_reward  # its mere presence is what marks an env as goal-conditioned
@@ -138,12 +144,13 @@ class ArmEnv(gym.Env[Any, Array]):
 
     def get_domain(self) -> Domain:
         """Read the domain of the present episode back from the simulator."""
-        read = self.robot.get_domain() | self.task.get_domain()
+        read = self.robot.get_domain() | ({} if self._cube is None else self._cube.get_domain())
         return {name: read[name] for name in self.domain_space}
 
     def _set_domain(self, domain: Domain) -> None:
         self.robot.set_domain(domain)
-        self.task.set_domain(domain)
+        if self._cube is not None:
+            self._cube.set_domain(domain)
         self._episode_domain = domain
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -156,8 +163,8 @@ class ArmEnv(gym.Env[Any, Array]):
         if domain != self._episode_domain:
             self._set_domain(domain)
         self.robot.reset()
-        self._goal = self.task.reset(self.np_random).astype(np.float32)
-        self.task.measure(self.robot.state)
+        self._goal = _rounded(self.task.reset(self.np_random))
+        self._measure()
         self._last_action = np.zeros_like(self._last_action)
         if self.render_mode == "human":
             self.render()
@@ -170,30 +177,40 @@ class ArmEnv(gym.Env[Any, Array]):
             Sim2RealError: The action has another shape, or a number that is not finite.
         """
         self.simulation.focus()
-        action = np.array(check_action(action, self.action_channels, f"control {self.control!r}"))
-        motion = action[: self._motion_width]
-        if self._joint_control:
-            self.robot.command_joints(self.robot.max_step * motion)
-        else:
-            displacement = MAX_DISPLACEMENT * motion
-            if self.task.floor is not None:
-                displacement[2] = max(displacement[2], self.task.floor - self.robot.state.position[2])
-            self.robot.command_displacement(displacement)
-        if self.task.hand == "gripper":
-            self.robot.command_fingers(0.5 * self.robot.stroke * (1.0 + float(action[-1])))
+        sent = np.array(check_action(action, self.action_channels, f"control {self.control!r}"))
+        self._command(sent)
         self.simulation.step()
-        state = self.robot.measure()
-        self.task.measure(state)
+        self.robot.measure()
+        self._measure()
         info = self._info()
-        terms = self.task.goal_terms(self._achieved(), self._goal, info["ee_position"])
-        info |= {f"reward/{name}": float(term) for name, term in terms.items()}
-        info["reward/smoothness"] = smoothness = self.task.smoothness(action, self._last_action)
-        reward = float(sum(terms.values())) + smoothness
-        self._last_action = action
+        terms = self.task.goal_terms(self._achieved, self._goal, _rounded(self.robot.state.position), info["distance"])
+        others = self.task.other_terms(sent, self._last_action)
+        for name, value in (terms | others).items():
+            info[f"reward/{name}"] = float(value)
+        reward = float(sum(terms.values())) + sum(others.values())
+        self._last_action = sent
         if self.render_mode == "human":
             self.render()
             time.sleep(self.simulation.control_dt)
         return self._observe(), reward, False, False, info
+
+    def _command(self, action: Array) -> None:
+        motion = action[: self._motion_width]
+        if self._joint_control:
+            self.robot.command_joints(self.robot.max_step * motion)
+        else:
+            displacement = (self.task.max_displacement * motion).tolist()
+            if self.task.floor is not None:
+                displacement[2] = max(displacement[2], self.task.floor - float(self.robot.state.position[2]))
+            self.robot.command_displacement(displacement)
+        if self.task.hand == "gripper":
+            self.robot.command_fingers(0.5 * self.robot.stroke * (1.0 + float(action[-1])))
+
+    def _measure(self) -> None:
+        """Look at the things of the task, after the robot has been measured."""
+        self.task.measure(self.robot.state)
+        # A cube that falls off the table is lost anyway; its position stays inside the space.
+        self._achieved = _rounded(np.minimum(np.maximum(self.task.achieved(), -_FARTHEST), _FARTHEST))
 
     def _compute_reward(self, achieved_goal: Array, desired_goal: Array, info: Any) -> Any:
         """Return the reward had the goal been another one, as hindsight experience replay asks for it.
@@ -202,16 +219,29 @@ class ArmEnv(gym.Env[Any, Array]):
             achieved_goal: Shape (3,) or (batch, 3) [m].
             desired_goal: The same shape [m].
             info: The info of the step, or one for each of the batch. The position of the end effector and the reward
-                for smoothness are taken from it; without them, the end effector counts as where it should be, and the
-                motion as smooth.
+                terms that do not depend on the goal are taken from it; without them, the end effector counts as where
+                it should be, and those terms as zero.
         """
         single = isinstance(info, Mapping)
         infos = [info] if single else info
         tips = np.array([entry.get("ee_position", _UNKNOWN) for entry in infos])
-        terms = self.task.goal_terms(achieved_goal, desired_goal, tips[0] if single else tips)
-        smoothness = np.array([entry.get("reward/smoothness", 0.0) for entry in infos])
-        rewards = sum(np.nan_to_num(term) for term in terms.values()) + smoothness
+        distance = self.task.distance(achieved_goal, desired_goal)
+        terms = self.task.goal_terms(achieved_goal, desired_goal, tips[0] if single else tips, distance)
+        names = [f"reward/{name}" for name in self.task.other_names]
+        others = np.array([sum(entry.get(name, 0.0) for name in names) for entry in infos])
+        rewards = sum(np.nan_to_num(term) for term in terms.values()) + others
         return float(rewards[0]) if single else rewards
+
+    def goal_reward(self, observations: Array) -> Array:
+        """Return the part of the reward that depends on the goal, shape (batch,), of steps with flat observations.
+
+        Args:
+            observations: After the steps, shape (batch, n).
+        """
+        ee_position, offset, things = observations[:, :3], observations[:, 6:9], observations[:, 9:]
+        achieved = self.task.achieved_in(ee_position, things)
+        terms = self.task.goal_terms(achieved, achieved + offset, ee_position, length(offset))
+        return np.asarray(sum(terms.values()))
 
     def render(self) -> NDArray[np.uint8] | None:
         """Draw the robot, what it handles, and the goal.
@@ -229,7 +259,7 @@ class ArmEnv(gym.Env[Any, Array]):
         return self._scene.picture() if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:
-        """Disconnect from PyBullet; a second call does nothing."""
+        """Let go of the engine; a second call does nothing."""
         self.simulation.close()
         if self._scene is not None:
             self._scene.close()
@@ -244,21 +274,24 @@ class ArmEnv(gym.Env[Any, Array]):
             parts.append(np.array([state.opening]))
         if self._joint_control:
             parts += [state.joint_position, state.joint_velocity]
-        values = np.clip(np.concatenate(parts), self._box.low, self._box.high).astype(np.float32)
+        values = np.concatenate(parts)
+        values = np.minimum(np.maximum(values, self._low), self._high).astype(np.float32)  # faster than np.clip
         if not self._goal_form:
             return values
-        return {"observation": values, "achieved_goal": self._achieved(), "desired_goal": self._goal.copy()}
-
-    def _achieved(self) -> Array:
-        # A cube that falls off the table is lost anyway; its position stays inside the space.
-        return np.clip(self.task.achieved(), -_FARTHEST, _FARTHEST).astype(np.float32)
+        goals = self._achieved.astype(np.float32), self._goal.astype(np.float32)
+        return {"observation": values, "achieved_goal": goals[0], "desired_goal": goals[1]}
 
     def _info(self) -> dict[str, Any]:
         # As observed, so that compute_reward of the observed goals gives exactly the reward of the step.
-        distance = float(self.task.distance(self._achieved(), self._goal))
+        distance = float(self.task.distance(self._achieved, self._goal))
         return {
             "distance": distance,
             "ee_position": self.robot.state.position.astype(np.float32),
             "is_success": distance <= self.task.success_distance,
             "domain": dict(self._episode_domain),
         }
+
+
+def _rounded(values: Array) -> Array:
+    """Return numbers as they are observed, in single precision, but ready to be computed with."""
+    return values.astype(np.float32).astype(np.float64)

@@ -12,8 +12,9 @@ import pybullet_data
 from numpy.typing import NDArray
 
 from sim2real.errors import Sim2RealError
+from sim2real_envs.arm.plant import RobotState
 from sim2real_envs.arm.props import Cube
-from sim2real_envs.arm.robot import RobotModel, RobotState
+from sim2real_envs.arm.robot import RobotModel
 from sim2real_envs.bullet import pybullet as p
 
 WIDTH, HEIGHT = 480, 360

@@ -1,60 +1,30 @@
-"""A vehicle's body: one box in Bullet that moves in the plane, pushed by forces that the vehicle computes.
-
-A single body without wheels costs Bullet 3 us a step, a four-wheeled car twenty times that; the tyres, which are what
-makes a car differ from another, are computed outside by a law that is known (:mod:`sim2real_envs.driving.tyres`).
-What touches what stays Bullet's business.
-"""
+"""A body in Bullet that moves in the plane: one box, pushed by forces that are computed outside."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from sim2real_envs.bullet import pybullet as p
-from sim2real_envs.simulation import Simulation
+from sim2real_envs.driving.plant import RIDE_HEIGHT, PlanarState
 
-RIDE_HEIGHT = 0.1
-"""Height at which bodies, walls and rays meet [m]; there is no ground to touch."""
 _FAR_AWAY = -1000.0
 _STIFF = 1e6
 
 
-@dataclass(slots=True)
-class PlanarState:
-    """Where a body is and how it moves; a mutable record, written once per physics step."""
-
-    x: float = 0.0
-    """Position of its middle in the world [m]."""
-    y: float = 0.0
-    """[m]."""
-    yaw: float = 0.0
-    """Heading [rad], counterclockwise from x."""
-    forward: float = 0.0
-    """Velocity of its middle along its own axis [m/s]."""
-    left: float = 0.0
-    """Velocity of its middle to its own left [m/s]."""
-    yaw_rate: float = 0.0
-    """[rad/s]."""
-    cos: float = 1.0
-    """Of the heading."""
-    sin: float = 0.0
-    """Of the heading."""
-
-
 class PlanarBody:
-    """A box on a plane without friction.
+    """A box on a plane without friction; there is no ground to touch.
 
     Args:
-        simulation: The world; its gravity acts in the plane only.
+        client: Physics client of the world; its gravity acts in the plane only.
         half_extents: Of the box [m].
         mass: Nominal mass [kg].
         yaw_inertia: Nominal moment of inertia about the centre of mass [kg m^2].
     """
 
     def __init__(
-        self, simulation: Simulation, *, half_extents: tuple[float, float, float], mass: float, yaw_inertia: float
+        self, client: int, *, half_extents: tuple[float, float, float], mass: float, yaw_inertia: float
     ) -> None:
-        self._client = client = simulation.client
+        self._client = client
         self._nominal_mass, self._nominal_inertia = mass, yaw_inertia
         shape = p.createCollisionShape(p.GEOM_BOX, halfExtents=half_extents, physicsClientId=client)
         self.id: int = p.createMultiBody(mass, shape, basePosition=[_FAR_AWAY, 0.0, 0.0], physicsClientId=client)
@@ -69,6 +39,8 @@ class PlanarBody:
         self.state = PlanarState()
         self.centre = 0.0
         """How far the centre of mass lies in front of the middle of the box [m]."""
+        self.flat = 1.0
+        """Cosine of the slope: what part of its weight presses on the ground."""
         self.set_mass(1.0)
 
     def set_mass(self, factor: float) -> None:

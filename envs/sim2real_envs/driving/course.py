@@ -1,4 +1,4 @@
-"""Tracks in a simulation: walls, where on the track a vehicle is, and where it starts."""
+"""Tracks side by side: where on a track a vehicle is, where it starts, and how slippery it is there."""
 
 from __future__ import annotations
 
@@ -6,15 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sim2real.domains.space import Domain
-from sim2real_envs.bullet import pybullet as p
 from sim2real_envs.driving.track import Track
-from sim2real_envs.simulation import GRAVITY, Simulation
 
-WALL_HEIGHT = 0.2
-"""[m]; rays and bodies are in the middle of it."""
 PATCH_SHARE = 0.2
 """Part of the track that has less grip, if any has."""
 
@@ -25,43 +20,35 @@ _PATCHES = 4
 class Course:
     """All tracks of a world, side by side; an episode takes place on one of them.
 
-    Every track is one static body, made once, so that a reset neither loads nor leaks anything.
-
     Args:
-        simulation: The world.
-        tracks: What to build.
+        tracks: At least one.
     """
 
-    def __init__(self, simulation: Simulation, tracks: Sequence[Track]) -> None:
-        self._client = simulation.client
+    def __init__(self, tracks: Sequence[Track]) -> None:
         self.tracks = tuple(tracks)
-        for number, track in enumerate(self.tracks):
-            _build_walls(track, number * _DISTANCE, self._client)
+        self.origins = [number * _DISTANCE for number in range(len(self.tracks))]
+        """Where on the x axis the middle of every track is [m]."""
         self._rows = [_rows(track) for track in self.tracks]
         self._patch_starts: list[float] = []
         self._grip_loss = 0.0
-        self.set_domain({"slope": 0.0, "grip_patches": 0.0})
         self.choose(0)
 
     def choose(self, number: int) -> None:
         """Go to a track."""
         self.number = number
         self.track = self.tracks[number]
-        self.origin = number * _DISTANCE
-        """Where on the x axis the middle of the track is [m]."""
+        self.origin = self.origins[number]
+        """Where on the x axis its middle is [m]."""
         self._row = self._rows[number]
         self._index = 0
 
     def set_domain(self, domain: Mapping[str, float]) -> None:
-        """Set slope and grip; ``domain`` is complete."""
-        # Nothing moves up or down here: the only part of gravity that acts is the one along the slope.
-        p.setGravity(GRAVITY * math.sin(domain["slope"]), 0.0, 0.0, physicsClientId=self._client)
+        """Set the grip; ``domain`` is complete."""
         self._grip_loss = domain["grip_patches"]
 
     def get_domain(self) -> Domain:
-        """Read the slope back from the engine, and the grip that is lost on patches."""
-        gravity = p.getPhysicsEngineParameters(physicsClientId=self._client)["gravityAccelerationX"]
-        return {"grip_patches": self._grip_loss, "slope": math.asin(gravity / GRAVITY)}
+        """Read back the grip that is lost on patches."""
+        return {"grip_patches": self._grip_loss}
 
     def draw(self, rng: np.random.Generator) -> tuple[float, float, float]:
         """Draw a track, its patches and a start on it: near the centre line, about straight ahead.
@@ -130,31 +117,3 @@ class Course:
 def _rows(track: Track) -> list[tuple[float, float, float, float]]:
     # Plain floats: the search looks at one point at a time, where numpy would take ten times as long.
     return [tuple(row) for row in np.hstack((track.points, track.tangents)).tolist()]
-
-
-def wall_mesh(track: Track, offset: float) -> tuple[NDArray[np.float64], list[int]]:
-    """Return a wall ``offset`` [m] to the left: vertices, shape (2 n, 3) [m], and the corners of its triangles."""
-    line = track.offset_line(offset)
-    n = len(line)
-    heights = np.repeat([[0.0], [WALL_HEIGHT]], n, axis=0)
-    vertices = np.hstack((np.vstack((line, line)), heights))
-    here = np.arange(n)
-    following = (here + 1) % n
-    triangles = np.stack((here, following, here + n, here + n, following, following + n), axis=1)
-    return vertices, triangles.reshape(-1).tolist()
-
-
-def _build_walls(track: Track, x: float, client: int) -> int:
-    left, triangles = wall_mesh(track, track.width / 2)
-    right, _ = wall_mesh(track, -track.width / 2)
-    shape = p.createCollisionShape(
-        p.GEOM_MESH,
-        vertices=np.vstack((left, right)).tolist(),
-        indices=triangles + [corner + len(left) for corner in triangles],
-        flags=p.GEOM_FORCE_CONCAVE_TRIMESH,
-        physicsClientId=client,
-    )
-    body: int = p.createMultiBody(
-        0.0, shape, basePosition=[x, 0.0, 0.0], useMaximalCoordinates=1, physicsClientId=client
-    )
-    return body

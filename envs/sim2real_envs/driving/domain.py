@@ -19,8 +19,10 @@ CAMERA_DOMAIN = DomainSpace(
     {
         # Down from level.
         "camera_pitch": Parameter(nominal=0.25, low=0.0, high=0.5, unit="rad", train=(0.18, 0.32)),
+        # To the left of straight ahead.
+        "camera_yaw": Parameter(nominal=0.0, low=-0.2, high=0.2, unit="rad", train=(-0.05, 0.05)),
         "camera_height": Parameter(nominal=0.25, low=0.15, high=0.4, unit="m", train=(0.22, 0.28)),
-        # How far colours and light are from the usual ones; drawn in every episode.
+        # How far colours, textures and light are from the usual ones; drawn in every episode.
         "look_variation": Parameter(nominal=0.0, low=0.0, high=1.0, unit="1", train=(0.0, 0.6)),
     }
 )

@@ -18,11 +18,11 @@ from sim2real_envs.driving.camera import SIZE, Camera
 from sim2real_envs.driving.course import Course
 from sim2real_envs.driving.domain import TRACK_DOMAIN
 from sim2real_envs.driving.lidar import MAX_RANGE, Lidar
+from sim2real_envs.driving.plant import make_plant
 from sim2real_envs.driving.scene import Scene
 from sim2real_envs.driving.track import make_track
 from sim2real_envs.driving.traffic import Traffic
 from sim2real_envs.driving.vehicle import Vehicle
-from sim2real_envs.simulation import Simulation
 
 Array = NDArray[Any]
 
@@ -68,14 +68,17 @@ class DriveEnv(gym.Env[Any, Array]):
         track_width: Distance of the walls [m].
         observation: ``"lidar"`` or ``"camera"``.
         rays: Beams of the lidar, 16 or 32.
+        engine: What simulates it, ``"pybullet"`` or ``"mujoco"``.
         cars: Other cars on the track.
         obstacles: Boxes on the track.
         render_mode: ``None``, ``"rgb_array"`` or ``"human"``.
         control_dt: Time between two actions [s].
-        physics_dt: Time step of the physics [s]; must divide ``control_dt``.
+        physics_dt: Time step of the physics [s]; must divide ``control_dt``. Usually 8 ms in PyBullet, where the tyres
+            are computed, and 4 ms in MuJoCo, where wheels touch the ground.
 
     Raises:
-        Sim2RealError: An argument is unknown or out of range, or the times do not fit together.
+        Sim2RealError: An argument is unknown or out of range, the engine is not installed, or the times do not fit
+            together.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array", "human"], "render_fps": 25}  # noqa: RUF012
@@ -93,9 +96,10 @@ class DriveEnv(gym.Env[Any, Array]):
         rays: int = 32,
         cars: int = 0,
         obstacles: int = 0,
+        engine: str = "pybullet",
         render_mode: str | None = None,
         control_dt: float = 0.04,
-        physics_dt: float = 0.008,
+        physics_dt: float | None = None,
     ) -> None:
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise unknown_name("render_mode", render_mode, self.metadata["render_modes"])
@@ -107,17 +111,24 @@ class DriveEnv(gym.Env[Any, Array]):
             raise Sim2RealError(f"tracks = {tracks!r} must be a whole number from 1 to {MAX_TRACKS}.")
         made = [make_track(track_seed + i, difficulty=difficulty, width=track_width) for i in range(tracks)]
         self.render_mode = render_mode
-        self.simulation = Simulation(control_dt=control_dt, physics_dt=physics_dt)
-        self.course = Course(self.simulation, made)
-        self.vehicle = vehicle(self.simulation)
-        self.traffic = Traffic(self.simulation, self.course, cars=cars, obstacles=obstacles)
+        self.course = Course(made)
+        self.traffic = Traffic(self.course, cars=cars, obstacles=obstacles)
+        self.plant = make_plant(
+            engine,
+            vehicle,
+            self.course,
+            boxes=self.traffic.half_extents,
+            control_dt=control_dt,
+            physics_dt=physics_dt,
+        )
+        self.vehicle = vehicle(self.plant)
         forward = vehicle.lidar_position
         self.sensor: Lidar | Camera
         if observation == "lidar":
-            self.sensor = Lidar(self.simulation.client, beams=rays, forward=forward)
+            self.sensor = Lidar(self.plant, beams=rays, forward=forward)
         else:
             self.sensor = Camera(self.course, self.traffic, forward=forward)
-        self._parts = (self.vehicle, self.course, self.sensor, self.traffic)
+        self._parts = (self.plant, self.vehicle, self.course, self.sensor, self.traffic)
         self.metadata = {**type(self).metadata, "render_fps": round(1.0 / control_dt)}
         self._scene: Scene | None = None
 
@@ -140,7 +151,8 @@ class DriveEnv(gym.Env[Any, Array]):
         self.observation_space: gym.Space[Any] = box
         if observation == "camera":
             picture = gym.spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
-            self.targets_file = None  # the ladders name what a lidar suffers
+            if self.targets_file is not None:  # without a lidar there are other parameters
+                self.targets_file = self.targets_file.removesuffix(".yaml") + "_camera.yaml"
             self.observation_space = gym.spaces.Dict({"image": picture, "observation": box})
         self.action_space = gym.spaces.Box(-1.0, 1.0, (sum(c.width for c in self.action_channels),), np.float32)
         self._last_action = [0.0] * sum(c.width for c in self.action_channels)
@@ -167,7 +179,7 @@ class DriveEnv(gym.Env[Any, Array]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Put the vehicle at rest on a track; ``options={"domain": ...}`` sets the domain of this episode."""
         super().reset(seed=seed)
-        self.simulation.focus()
+        self.plant.focus()
         domain = self._domain
         if options is not None and "domain" in options:
             domain = self.domain_space.complete(options["domain"])
@@ -175,7 +187,7 @@ class DriveEnv(gym.Env[Any, Array]):
             self._apply(domain)
         x, y, yaw = self.course.draw(self.np_random)
         self._along = self.course.locate(x, y)
-        self.traffic.reset(self._along, self.np_random)
+        self.traffic.reset(self.plant, self._along, self.np_random)
         self.vehicle.reset(x, y, yaw)
         if isinstance(self.sensor, Camera):
             self.sensor.begin_episode(self.np_random)
@@ -191,12 +203,12 @@ class DriveEnv(gym.Env[Any, Array]):
         Raises:
             Sim2RealError: The action has another shape, or a number that is not finite.
         """
-        self.simulation.focus()
+        self.plant.focus()
         values = check_action(action, self.action_channels, self._vehicle_name)
-        dt = self.simulation.control_dt
-        self.traffic.step(dt)
+        dt = self.plant.control_dt
+        self.traffic.step(self.plant, dt)
         self._touched = self.vehicle.step(values, self.course.grip(self._along))
-        state = self.vehicle.body.state
+        state = self.vehicle.state
         along, length = self.course.locate(state.x, state.y), self.course.track.length
         gone = (along - self._along + length / 2) % length - length / 2
         self._along = along
@@ -234,15 +246,15 @@ class DriveEnv(gym.Env[Any, Array]):
         return self._scene.picture() if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:
-        """Disconnect from PyBullet; a second call does nothing."""
-        self.simulation.close()
+        """Disconnect from the engines; a second call does nothing."""
+        self.plant.close()
         if isinstance(self.sensor, Camera):
             self.sensor.close()
         if self._scene is not None:
             self._scene.close()
 
     def _observe(self) -> Any:
-        state, measured = self.vehicle.body.state, self.vehicle.measure()
+        state, measured = self.vehicle.state, self.vehicle.measure()
         if isinstance(self.sensor, Lidar):
             return self._bounded(np.concatenate((self.sensor.scan(state, self.np_random), measured)))
         return {"image": self.sensor.picture(state), "observation": self._bounded(np.array(measured))}
@@ -254,7 +266,7 @@ class DriveEnv(gym.Env[Any, Array]):
         progress = self._travelled / self.course.track.length
         return {
             "progress": progress,
-            "mean_speed": self._travelled / (self._steps * self.simulation.control_dt) if self._steps else 0.0,
+            "mean_speed": self._travelled / (self._steps * self.plant.control_dt) if self._steps else 0.0,
             "contacts": int(self._touched),
             "track": self.course.number,
             "is_success": bool(progress >= 1.0 and not self._touched),

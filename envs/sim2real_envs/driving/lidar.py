@@ -1,4 +1,4 @@
-"""A planar laser scanner: Bullet's ray tests, and what real beams lose."""
+"""A planar laser scanner: where its beams go, and what real ones lose."""
 
 from __future__ import annotations
 
@@ -9,37 +9,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.domains.space import Domain
-from sim2real_envs.bullet import pybullet as p
-from sim2real_envs.driving.body import RIDE_HEIGHT, PlanarState
 from sim2real_envs.driving.domain import LIDAR_DOMAIN
+from sim2real_envs.driving.plant import PlanarState, Plant
 
 FIELD_OF_VIEW = math.radians(270.0)
 """Angle between the outermost beams [rad]; a Hokuyo UST-10LX has as much, and reaches 10 m."""
 MAX_RANGE = 10.0
 """[m]"""
 
-STATIC_GROUP = 2
-"""Bullet's collision group of what does not move, which is all that beams see."""
-
 
 class Lidar:
     """Beams at equal angles, from the right to the left.
 
     Args:
-        client: Physics client of the world.
+        plant: The world.
         beams: How many.
         forward: How far the scanner stands in front of the middle of its vehicle [m].
     """
 
     domain_space = LIDAR_DOMAIN
 
-    def __init__(self, client: int, *, beams: int, forward: float) -> None:
-        self._client = client
+    def __init__(self, plant: Plant, *, beams: int, forward: float) -> None:
+        self._plant = plant
         self._forward = forward
         self.angles = np.linspace(-FIELD_OF_VIEW / 2, FIELD_OF_VIEW / 2, beams)
         """Of the beams, to the left of straight ahead, shape (beams,) [rad]."""
         self._directions = np.exp(1j * self.angles)
-        self._ends = np.full((beams, 3), RIDE_HEIGHT)
+        self._ends = np.zeros((beams, 2))
         self._range, self._noise, self._dropout = MAX_RANGE, 0.0, 0.0
 
     def set_domain(self, domain: Mapping[str, float]) -> None:
@@ -52,18 +48,11 @@ class Lidar:
 
     def distances(self, state: PlanarState) -> NDArray[np.float64]:
         """Return the true distance of what every beam hits, the range for none, shape (beams,) [m]."""
-        start = [state.x + self._forward * state.cos, state.y + self._forward * state.sin, RIDE_HEIGHT]
+        start = state.x + self._forward * state.cos, state.y + self._forward * state.sin
         beams = self._directions * complex(self._range * state.cos, self._range * state.sin)
         self._ends[:, 0] = start[0] + beams.real
         self._ends[:, 1] = start[1] + beams.imag
-        hits = p.rayTestBatch(
-            [start] * len(self._ends),
-            self._ends.tolist(),
-            numThreads=1,
-            collisionFilterMask=STATIC_GROUP,
-            physicsClientId=self._client,
-        )
-        return self._range * np.array([hit[2] for hit in hits])
+        return self._range * self._plant.cast(start, self._ends)
 
     def scan(self, state: PlanarState, rng: np.random.Generator) -> NDArray[np.float64]:
         """Return what the scanner reads, shape (beams,) [m]: noisy, a lost beam as far as it reaches."""

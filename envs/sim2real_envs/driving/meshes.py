@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real_envs.bullet import pybullet as p
+from sim2real_envs.driving.textures import TILE
 from sim2real_envs.driving.track import Track
 
 Array = NDArray[np.float64]
@@ -48,6 +49,11 @@ def mesh(quads: Array, colour: Rgba, client: int, *, both_sides: bool = True) ->
 
     With ``both_sides`` off it has half as many triangles, and is seen from where its corners go counterclockwise.
     """
+    # Textures go along the first edge of every quadrilateral, and across it; one begins where the last one ended.
+    along, across = (np.linalg.norm(quads[:, i] - quads[:, 0], axis=1) / TILE for i in (1, 3))
+    begin = np.concatenate(([0.0], np.cumsum(along)[:-1]))
+    none = np.zeros(len(quads))
+    texture = np.stack((begin, none, begin + along, none, begin + along, across, begin, across), axis=1)
     normals = np.cross(quads[:, 1] - quads[:, 0], quads[:, 3] - quads[:, 0])
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     order = [0, 1, 2, 0, 2, 3] + [0, 2, 1, 0, 3, 2] * both_sides
@@ -57,6 +63,7 @@ def mesh(quads: Array, colour: Rgba, client: int, *, both_sides: bool = True) ->
         vertices=quads.reshape(-1, 3).tolist(),
         indices=corners.reshape(-1).tolist(),
         normals=np.repeat(normals, 4, axis=0).tolist(),
+        uvs=texture.reshape(-1, 2).tolist(),
         rgbaColor=colour,
         physicsClientId=client,
     )

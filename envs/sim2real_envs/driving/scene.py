@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from sim2real.errors import Sim2RealError
 from sim2real_envs.bullet import pybullet as p
 from sim2real_envs.bullet import quiet
-from sim2real_envs.driving.course import WALL_HEIGHT, Course
+from sim2real_envs.driving.course import Course
 from sim2real_envs.driving.meshes import BOX, GLASS, GRASS, ICE, LINE, OTHER_CAR, ROAD, WALLS, Rgba, lawn, mesh, strip
+from sim2real_envs.driving.track import WALL_HEIGHT
 from sim2real_envs.driving.traffic import BOX_HALF_EXTENTS, Traffic
 from sim2real_envs.driving.vehicle import Vehicle
 
@@ -79,7 +80,7 @@ class Scene:
         for body, (x, y, yaw) in zip(self._traffic, traffic.poses, strict=True):
             turn = p.getQuaternionFromEuler([0.0, 0.0, yaw])
             p.resetBasePositionAndOrientation(body, [x - course.origin, y, 0.0], turn, physicsClientId=client)
-        state = vehicle.body.state
+        state = vehicle.state
         x, y = state.x - course.origin, state.y
         self._state = x, y, state.yaw
         place = [x + self._look.forward * state.cos, y + self._look.forward * state.sin, 0.0]

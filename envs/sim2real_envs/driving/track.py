@@ -16,6 +16,8 @@ Array = NDArray[np.float64]
 
 LENGTH = 24.0
 """Length of the centre line of every track [m]."""
+WALL_HEIGHT = 0.2
+"""[m]; beams and bodies are in the middle of it."""
 SPACING = 0.1
 """Distance of the points of a centre line [m]."""
 MIN_RADIUS = 0.9
@@ -74,6 +76,17 @@ class Track:
     def offset_line(self, offset: float) -> Array:
         """Return the line ``offset`` [m] to the left of the centre line, shape (n, 2) [m]."""
         return self.points + offset * self.normals
+
+    def walls(self) -> tuple[Array, NDArray[np.int64]]:
+        """Return both walls as thin sheets: vertices, shape (4 n, 3) [m], and the corners of triangles, (12 n,)."""
+        n = len(self.points)
+        heights = np.repeat([[0.0], [WALL_HEIGHT]], n, axis=0)
+        here = np.arange(n)
+        following = (here + 1) % n
+        corners = np.stack((here, following, here + n, here + n, following, following + n), axis=1).reshape(-1)
+        lines = [self.offset_line(side * self.width / 2) for side in (1, -1)]
+        vertices = np.vstack([np.hstack((np.vstack((line, line)), heights)) for line in lines])
+        return vertices, np.concatenate((corners, corners + 2 * n))
 
 
 @lru_cache(maxsize=256)

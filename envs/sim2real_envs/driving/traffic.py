@@ -8,10 +8,8 @@ import numpy as np
 
 from sim2real.domains.space import Domain, DomainSpace, Parameter
 from sim2real.errors import Sim2RealError
-from sim2real_envs.bullet import pybullet as p
-from sim2real_envs.driving.body import RIDE_HEIGHT
 from sim2real_envs.driving.course import Course
-from sim2real_envs.simulation import Simulation
+from sim2real_envs.driving.plant import Plant
 
 CAR_HALF_EXTENTS = (0.22, 0.125, 0.05)
 """Of the other cars [m]."""
@@ -30,7 +28,6 @@ class Traffic:
     """Bodies that are moved along the track and that nothing can push.
 
     Args:
-        simulation: The world.
         course: The tracks.
         cars: How many other cars, each a lane's width from the wall of its side.
         obstacles: How many boxes, at the other side.
@@ -39,14 +36,13 @@ class Traffic:
         Sim2RealError: A number is out of range.
     """
 
-    def __init__(self, simulation: Simulation, course: Course, *, cars: int, obstacles: int) -> None:
+    def __init__(self, course: Course, *, cars: int, obstacles: int) -> None:
         for name, number in (("cars", cars), ("obstacles", obstacles)):
             if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MAX_NUMBER:
                 raise Sim2RealError(f"{name} = {number!r} must be a whole number from 0 to {MAX_NUMBER}.")
-        self._client = simulation.client
         self._course = course
-        shapes = [CAR_HALF_EXTENTS] * cars + [BOX_HALF_EXTENTS] * obstacles
-        self._bodies = [self._make(half_extents) for half_extents in shapes]
+        self.half_extents = [CAR_HALF_EXTENTS] * cars + [BOX_HALF_EXTENTS] * obstacles
+        """Of all of them [m], the cars first."""
         self.cars, self.obstacles = cars, obstacles
         """How many there are."""
         self.domain_space = _TRAFFIC_DOMAIN if cars else DomainSpace()
@@ -54,13 +50,8 @@ class Traffic:
         self._speed = 0.0
         self._along: list[float] = []
         self._lane = 0.0
-        self.poses: list[tuple[float, float, float]] = [(0.0, 0.0, 0.0)] * len(shapes)
-        """Position [m] and heading [rad] in the world, of the cars first."""
-
-    def _make(self, half_extents: tuple[float, float, float]) -> int:
-        shape = p.createCollisionShape(p.GEOM_BOX, halfExtents=half_extents, physicsClientId=self._client)
-        body: int = p.createMultiBody(0.0, shape, physicsClientId=self._client)
-        return body
+        self.poses: list[tuple[float, float, float]] = [(0.0, 0.0, 0.0)] * len(self.half_extents)
+        """Positions [m] and headings [rad] in the world."""
 
     def set_domain(self, domain: Mapping[str, float]) -> None:
         """Set the speed of the cars; ``domain`` is complete."""
@@ -71,18 +62,18 @@ class Traffic:
         """Read the speed of the cars back."""
         return {"traffic_speed": self._speed} if self.cars else {}
 
-    def reset(self, start: float, rng: np.random.Generator) -> None:
+    def reset(self, plant: Plant, start: float, rng: np.random.Generator) -> None:
         """Spread everything over the track, not too near to the start [m along the centre line]."""
-        if not self._bodies:
+        if not self.half_extents:
             return
         length, width = self._course.track.length, self._course.track.width
         side = 1.0 if rng.random() < 0.5 else -1.0
         self._lane = side * (width / 2 - CAR_HALF_EXTENTS[1] - 0.15)
         self._along = [start + place for place in self._spread(self.cars, length, rng)]
-        self.step(0.0)
+        self.step(plant, 0.0)
         aside = -side * (width / 2 - BOX_HALF_EXTENTS[1] - 0.1)
-        for number, place in enumerate(self._spread(len(self._bodies) - self.cars, length, rng)):
-            self._put(self.cars + number, start + place, aside)
+        for number, place in enumerate(self._spread(self.obstacles, length, rng)):
+            self._put(plant, self.cars + number, start + place, aside)
 
     def _spread(self, number: int, length: float, rng: np.random.Generator) -> list[float]:
         if not number:
@@ -92,13 +83,12 @@ class Traffic:
         spread: list[float] = places.tolist()
         return spread
 
-    def step(self, dt: float) -> None:
+    def step(self, plant: Plant, dt: float) -> None:
         """Drive all cars on for a time [s]."""
         for number in range(self.cars):
             self._along[number] += self._speed * dt
-            self._put(number, self._along[number], self._lane)
+            self._put(plant, number, self._along[number], self._lane)
 
-    def _put(self, number: int, along: float, aside: float) -> None:
-        x, y, yaw = self.poses[number] = self._course.pose(along, aside)
-        turn = p.getQuaternionFromEuler([0.0, 0.0, yaw])
-        p.resetBasePositionAndOrientation(self._bodies[number], [x, y, RIDE_HEIGHT], turn, physicsClientId=self._client)
+    def _put(self, plant: Plant, number: int, along: float, aside: float) -> None:
+        self.poses[number] = self._course.pose(along, aside)
+        plant.put(number, *self.poses[number])

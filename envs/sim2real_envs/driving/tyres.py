@@ -1,8 +1,12 @@
-"""What a tyre does to the road: one law, in closed form, for all vehicles."""
+"""What a tyre does to the road: laws in closed form, for all vehicles."""
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from sim2real_envs.driving.body import PlanarBody
 
 SHAPE = 1.4
 """Shape factor of the magic formula; beyond its peak the force falls a little, and the tyre slides away."""
@@ -10,6 +14,22 @@ MIN_SPEED = 0.8
 """Speed below which slip is taken as if the tyre rolled this fast [m/s]: an angle means nothing at a standstill."""
 SLIDING_SPEED = 0.25
 """Speed of sliding at which a driven wheel has about three quarters of its grip [m/s]."""
+
+
+class Tyres(Protocol):
+    """What pushes a body that has no wheels."""
+
+    def reset(self) -> None:
+        """Forget what has happened."""
+
+    def push(self, body: PlanarBody, wheels: tuple[float, float, float], friction: float) -> None:
+        """Apply the forces of all tyres to a body for one physics step.
+
+        Args:
+            body: What they carry.
+            wheels: Turn of the front wheels to the left [rad], drive of the left and the right ones.
+            friction: Between tyres and ground.
+        """
 
 
 def cornering_force(forward: float, left: float, load: float, stiffness: float) -> float:

@@ -1,19 +1,17 @@
-"""What the vehicles have in common: a body, channels, and a drive that acts a dead time after it is told."""
+"""What the vehicles have in common: sizes, channels, and a drive that acts a dead time after it is told."""
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from sim2real.domains.channels import Channel
 from sim2real.domains.space import Domain, DomainSpace
-from sim2real_envs.bullet import pybullet as p
-from sim2real_envs.driving.body import PlanarBody
-from sim2real_envs.simulation import Simulation
+from sim2real_envs.driving.plant import PlanarState, Plant
+from sim2real_envs.driving.tyres import Tyres
 
 SPEED_CHANNEL = Channel(name="speed", width=1, unit="m/s", low=-10.0, high=10.0, noise=0.05)
 YAW_RATE_CHANNEL = Channel(name="yaw_rate", width=1, unit="rad/s", low=-15.0, high=15.0, noise=0.05)
@@ -33,21 +31,58 @@ class Look:
     """Joints that turn with the front wheels -> their sign."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Axles:
+    """Two axles with wheels, for an engine that has them."""
+
+    wheelbase: float
+    """Distance of the axles [m]."""
+    track_width: float
+    """Distance of the middles of left and right wheels [m]."""
+    radius: float
+    """Of a wheel [m]."""
+    wheel_mass: float
+    """[kg]."""
+    spin_inertia: float
+    """Of a wheel about its axle [kg m^2]."""
+    turn_inertia: float
+    """Of a wheel about the other axes [kg m^2]."""
+    upright_mass: float
+    """Of what carries a wheel [kg]."""
+    centre_height: float
+    """Of the whole vehicle's centre of mass above the axles [m]."""
+    roll_inertia: float
+    """Of the chassis alone [kg m^2]."""
+    pitch_inertia: float
+    """Of the chassis alone [kg m^2]."""
+    steered: bool
+    """Whether the front wheels turn."""
+    motor_gain: float
+    """Torque of a wheel's motor per unit of its drive [N m]."""
+    motor_drag: float
+    """Torque that it loses per speed of the rim [N m s/m]."""
+
+
 class Vehicle(ABC):
-    """A vehicle on the plane. A new one is one file: sizes, channels, :meth:`command` and :meth:`push`.
+    """A vehicle on the ground. A new one is one file: sizes, channels, :meth:`command`, :meth:`actuate` and its tyres.
 
     Args:
-        simulation: The world it drives in.
+        plant: The world it drives in.
     """
 
     domain_space: ClassVar[DomainSpace]
-    """Its own parameters."""
+    """Its own parameters, and those of the plant that are about it."""
     half_extents: ClassVar[tuple[float, float, float]]
     """Of the box that touches walls [m]."""
     nominal_mass: ClassVar[float]
     """[kg]."""
     yaw_inertia: ClassVar[float]
     """About the centre of mass [kg m^2]."""
+    centre: ClassVar[float]
+    """How far the centre of mass lies in front of the middle, nominally [m]."""
+    axles: ClassVar[Axles]
+    make_tyres: ClassVar[Callable[[], Tyres]]
+    """What pushes it, in an engine where it has no wheels."""
     lidar_position: ClassVar[float]
     """How far the lidar stands in front of the middle [m]."""
     look: ClassVar[Look]
@@ -59,38 +94,31 @@ class Vehicle(ABC):
     wheel_angle: float = 0.0
     """Where the front wheels stand, to the left [rad]."""
 
-    def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
-        self.body = PlanarBody(
-            simulation, half_extents=self.half_extents, mass=self.nominal_mass, yaw_inertia=self.yaw_inertia
-        )
+    def __init__(self, plant: Plant) -> None:
+        self._plant = plant
+        self.state: PlanarState = plant.state
+        """Where it is and how it moves."""
         self._friction = self._strength = 1.0
         self._delay = 0.0
-        self._flat = 1.0
         self._pending: deque[tuple[float, ...]] = deque()
 
     def set_domain(self, domain: Mapping[str, float]) -> None:
-        """Set the parameters of the vehicle; ``domain`` is complete."""
+        """Set what does not belong to the plant; ``domain`` is complete."""
         self._friction = domain["tyre_friction"]
-        self.body.set_mass(domain["mass"])
-        self.body.centre = domain["centre_of_mass"]
         self._strength = domain["motor_strength"]
         self._delay = domain["drivetrain_delay"]
-        self._flat = math.cos(domain["slope"])
 
     def get_domain(self) -> Domain:
-        """Read the parameters back: the mass from the engine, the rest from what the forces are computed with."""
+        """Read back what the plant is told with."""
         return {
             "tyre_friction": self._friction,
-            "mass": self.body.read_mass(),
-            "centre_of_mass": self.body.centre,
             "motor_strength": self._strength,
             "drivetrain_delay": self._delay,
         }
 
     def reset(self, x: float, y: float, yaw: float) -> None:
         """Put the vehicle at rest at a place [m, rad]."""
-        self.body.place(x, y, yaw)
+        self._plant.place(x, y, yaw)
         self._pending.clear()
 
     def step(self, action: list[float], grip: float) -> bool:
@@ -100,11 +128,11 @@ class Vehicle(ABC):
             Whether anything was touched; the step ends there.
         """
         drive = self.command(action)
-        simulation, body = self._simulation, self.body
-        waiting = self._delay / simulation.physics_dt  # in physics steps; what is left of a whole one is mixed
+        plant = self._plant
+        waiting = self._delay / plant.physics_dt  # in physics steps; what is left of a whole one is mixed
         whole, part = int(waiting), waiting % 1.0
         pending = self._pending
-        for _ in range(simulation.substeps):
+        for _ in range(plant.substeps):
             pending.appendleft(drive)
             while len(pending) > whole + 2:
                 pending.pop()
@@ -112,10 +140,7 @@ class Vehicle(ABC):
             older = pending[whole + 1] if len(pending) > whole + 1 else self.idle
             if newer != older:
                 newer = tuple(n + part * (o - n) for n, o in zip(newer, older, strict=True))
-            self.push(newer, self._friction * grip)
-            p.stepSimulation(physicsClientId=simulation.client)
-            body.measure()
-            if body.touches():
+            if plant.advance(self.actuate(newer), self._friction * grip):
                 return True
         return False
 
@@ -124,8 +149,8 @@ class Vehicle(ABC):
         """Take an action in [-1, 1] for the next control step; return what the drive is told, which it hears late."""
 
     @abstractmethod
-    def push(self, drive: tuple[float, ...], friction: float) -> None:
-        """Apply the tyres' forces for one physics step."""
+    def actuate(self, drive: tuple[float, ...]) -> tuple[float, float, float]:
+        """Let a physics step pass; return what reaches the wheels: see ``Plant.advance``."""
 
     @abstractmethod
     def measure(self) -> list[float]:

@@ -17,14 +17,13 @@ from sim2real.domains.channels import Channel
 from sim2real.domains.space import Domain, DomainSpace
 from sim2real.errors import Sim2RealError, unknown_name
 from sim2real_envs.actions import check_action
-from sim2real_envs.labyrinth.board import MAX_TILT, Board
+from sim2real_envs.labyrinth.board import MAX_TILT, make_board
 from sim2real_envs.labyrinth.camera import CAMERA_CHANNELS, PICTURES, Camera
 from sim2real_envs.labyrinth.catalogue import find_layout
 from sim2real_envs.labyrinth.domain import CAMERA_DOMAIN, LABYRINTH_DOMAIN
 from sim2real_envs.labyrinth.layout import HOLE_RADIUS, HOLES_NEARBY
 from sim2real_envs.labyrinth.route import Point, Route, distance_to_segment
 from sim2real_envs.labyrinth.scene import PHOTO_SIZE, Scene
-from sim2real_envs.simulation import Simulation
 
 Array = NDArray[Any]
 
@@ -35,7 +34,6 @@ radius and half a wall."""
 
 _START_SPREAD = 0.004  # half edge of the square that the marble starts in [m]
 _CHANNELS = (
-    Channel(name="marble_position", width=2, unit="m", low=-0.3, high=0.3, noise=0.001),
     Channel(name="marble_velocity", width=2, unit="m/s", low=-3.0, high=3.0, noise=0.01),
     Channel(name="servo_angle", width=2, unit="rad", low=-0.2, high=0.2, noise=0.002),
     Channel(name="waypoint_offset", width=2 * WAYPOINTS_AHEAD, unit="m", low=-0.6, high=0.6, noise=0.001),
@@ -46,12 +44,13 @@ _CHANNELS = (
 class LabyrinthEnv(gym.Env[Array, Array], EzPickle):
     """A marble on a board that two servos tilt; it has to follow a route past walls and holes.
 
-    Observation (``Box`` of float32, 16 numbers): ``marble_position`` (2) [m] from the middle of the board,
-    ``marble_velocity`` (2) [m/s], ``servo_angle`` (2) [rad], what the encoders of the servos read, ``waypoint_offset``
-    (6), the next three waypoints minus the position of the marble [m], ``hole_offset`` (4), the two nearest holes minus
-    the position [m]. Nothing in it is told of the play, the bias and the warp of the board. The ``"camera"`` form is
-    the last three pictures of a camera above the board instead (``Box`` of uint8, 84 x 84 x 3, newest last); it adds
-    the domain parameter ``camera_latency`` and takes about 2 ms a step.
+    Observation (``Box`` of float32, 14 numbers): ``marble_velocity`` (2) [m/s], ``servo_angle`` (2) [rad], what the
+    encoders of the servos read, ``waypoint_offset`` (6), the next three waypoints minus the position of the marble [m],
+    ``hole_offset`` (4), the two nearest holes minus the position [m]. Where on the board the marble is, is left out:
+    what was learned in one corridor then holds in the next, and in another layout. Nothing is told of the play, the
+    bias and the warp of the board either. The ``"camera"`` form is the last three pictures of a camera above the board
+    instead (``Box`` of uint8, 84 x 84 x 3, newest last); it adds the domain parameter ``camera_latency`` and takes
+    about 2 ms a step.
 
     Action in [-1, 1]: the commanded slope of the board along x and along y, over 0.1 rad.
 
@@ -62,16 +61,19 @@ class LabyrinthEnv(gym.Env[Array, Array], EzPickle):
 
     * ``progress``: 50 per metre gained along the route.
     * ``finish``: 10 once.
-    * ``fall``: -10 once.
+    * ``fall``: -5 once.
+    * ``time``: -0.1 for every step; without it a marble that once fell behind the next corner stays in front of it.
     * ``smoothness``: ``-0.02`` times the mean square change of the action.
 
     Args:
         layout: ``"easy-1"``, ``"medium-1"``, ``"hard-1"``, with any other number for a seed, or one laid by hand,
             ``"classic"``.
         observation: ``"state"`` or ``"camera"``.
+        engine: ``"pybullet"`` or ``"mujoco"``.
         render_mode: ``None``, ``"rgb_array"`` or ``"human"``.
         control_dt: Time between two actions [s].
-        physics_dt: Time step of the physics [s]; must divide ``control_dt``; at most 5 ms.
+        physics_dt: Time step of the physics [s]; must divide ``control_dt``; at most 5 ms. If ``None``, what suits the
+            engine: 4 ms in PyBullet, 2 ms in MuJoCo.
 
     Raises:
         Sim2RealError: An argument is unknown, or the times do not fit together.
@@ -85,7 +87,8 @@ class LabyrinthEnv(gym.Env[Array, Array], EzPickle):
 
     progress_weight = 50.0
     finish_bonus = 10.0
-    fall_penalty = 10.0
+    fall_penalty = 5.0
+    time_weight = 0.1
     smoothness_weight = 0.02
 
     def __init__(
@@ -93,14 +96,16 @@ class LabyrinthEnv(gym.Env[Array, Array], EzPickle):
         *,
         layout: str = "easy-1",
         observation: str = "state",
+        engine: str = "pybullet",
         render_mode: str | None = None,
         control_dt: float = 0.04,
-        physics_dt: float = 0.004,
+        physics_dt: float | None = None,
     ) -> None:
         EzPickle.__init__(
             self,
             layout=layout,
             observation=observation,
+            engine=engine,
             render_mode=render_mode,
             control_dt=control_dt,
             physics_dt=physics_dt,
@@ -111,14 +116,14 @@ class LabyrinthEnv(gym.Env[Array, Array], EzPickle):
         ):
             if value not in known and not (kind == "render_mode" and value is None):
                 raise unknown_name(kind, value, known)
-        if physics_dt > SLOWEST_PHYSICS:
+        if physics_dt is not None and physics_dt > SLOWEST_PHYSICS:
             raise Sim2RealError(
                 f"physics_dt = {physics_dt:g} s is too coarse for walls of this size; at most {SLOWEST_PHYSICS:g} s."
             )
         self.layout = find_layout(layout)
         self.render_mode = render_mode
-        self.simulation = Simulation(control_dt=control_dt, physics_dt=physics_dt)
-        self.board = Board(self.simulation, self.layout)
+        self.board = make_board(engine, self.layout, control_dt=control_dt, physics_dt=physics_dt)
+        self.simulation = self.board.simulation
         self.route = Route(self.layout.start, self.layout.waypoints)
         self.metadata = {**type(self).metadata, "render_fps": round(1.0 / control_dt)}
         self._scene: Scene | None = None
@@ -180,30 +185,32 @@ class LabyrinthEnv(gym.Env[Array, Array], EzPickle):
         """
         self.simulation.focus()
         x, y = check_action(action, self.action_channels, "the board")
-        before = self.board.position
-        self.board.step(MAX_TILT * x, MAX_TILT * y)
+        board, route = self.board, self.route
+        before = board.position
+        board.step(MAX_TILT * x, MAX_TILT * y)
         self._steps += 1
-        gained = self.route.advance(self.board.position)
+        progress = self.progress_weight * route.advance(board.position)
         holes = self._holes_by_distance()
-        finished = self.route.finished
+        finished = route.finished
         fallen = not finished and self._is_fallen(before, holes)
+        finish = self.finish_bonus if finished else 0.0
+        fall = -self.fall_penalty if fallen else 0.0
         last_x, last_y = self._last_action
-        terms = {
-            "progress": self.progress_weight * gained,
-            "finish": self.finish_bonus * finished,
-            "fall": -self.fall_penalty * fallen,
-            "smoothness": -0.5 * self.smoothness_weight * ((x - last_x) ** 2 + (y - last_y) ** 2),
-        }
+        smoothness = -0.5 * self.smoothness_weight * ((x - last_x) ** 2 + (y - last_y) ** 2)
         self._last_action = (x, y)
         if self._camera is not None:
             self._camera.see(*self._pose())
         info = self._info(fallen=fallen)
-        for name, term in terms.items():
-            info[f"reward/{name}"] = term
+        info["reward/progress"] = progress
+        info["reward/finish"] = finish
+        info["reward/fall"] = fall
+        info["reward/time"] = -self.time_weight
+        info["reward/smoothness"] = smoothness
         if self.render_mode == "human":
             self.render()
             time.sleep(self.simulation.control_dt)
-        return self._observe(holes), sum(terms.values()), finished or fallen, False, info
+        reward = progress + finish + fall - self.time_weight + smoothness
+        return self._observe(holes), reward, finished or fallen, False, info
 
     def render(self) -> NDArray[np.uint8] | None:
         """Draw the board as it is tilted.
@@ -221,7 +228,7 @@ class LabyrinthEnv(gym.Env[Array, Array], EzPickle):
         return self._scene.picture() if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:
-        """Disconnect from PyBullet; a second call does nothing."""
+        """Close the engine's world and what draws it; a second call does nothing."""
         self.simulation.close()
         if self._scene is not None:
             self._scene.close()
@@ -230,12 +237,11 @@ class LabyrinthEnv(gym.Env[Array, Array], EzPickle):
 
     def _pose(self) -> tuple[Point, Point, float]:
         """Return where the marble is [m], how the board is tilted [rad] and the marble's radius [m]."""
-        servo_x, servo_y = self.board.servos
-        return self.board.position, (servo_x.slope, servo_y.slope), self._episode_domain["marble_radius"]
+        return self.board.position, self.board.slopes, self._episode_domain["marble_radius"]
 
     def _holes_by_distance(self) -> list[tuple[float, Point]]:
-        position = self.board.position
-        return sorted([(math.dist(position, hole), hole) for hole in self.layout.holes])
+        position, distance = self.board.position, math.dist
+        return sorted([(distance(position, hole), hole) for hole in self.layout.holes])
 
     def _is_fallen(self, before: Point, holes: list[tuple[float, Point]]) -> bool:
         """Return whether the middle of the marble came over a hole on its way, which ends its support."""
@@ -253,7 +259,7 @@ class LabyrinthEnv(gym.Env[Array, Array], EzPickle):
             return self._camera.pictures()
         x, y = self.board.position
         servo_x, servo_y = self.board.servos
-        values = [x, y, *self.board.velocity, servo_x.angle, servo_y.angle]
+        values = [*self.board.velocity, servo_x.angle, servo_y.angle]
         for px, py in self.route.ahead(WAYPOINTS_AHEAD):
             values += (px - x, py - y)
         for _, (px, py) in holes[:HOLES_NEARBY]:

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 Point = tuple[float, float]
 
-PASS_DISTANCE = 0.014
-"""A waypoint is passed when the middle of the marble comes this close to it [m]: a corridor's half width. Nobody does
-so from the other side of a wall."""
+PASS_DISTANCE = 0.02
+"""A waypoint is passed when the middle of the marble comes this close to it [m]: along either side of its corridor too,
+but not from the other side of a wall, where it is 24 mm away at least."""
 
 
 class Route:
@@ -32,12 +32,15 @@ class Route:
         """From start to finish [m]."""
         self.passed = 0
         """Waypoints passed."""
+        self.finished = False
+        """Whether every waypoint was passed."""
         self.remaining = self.length
         """What is left to go [m]."""
 
     def begin(self, position: Point) -> None:
         """Begin anew, from a position near the start [m]."""
         self.passed = 0
+        self.finished = False
         self._measure(position)
 
     def advance(self, position: Point) -> float:
@@ -47,24 +50,20 @@ class Route:
         return before - self.remaining
 
     def _measure(self, position: Point) -> None:
-        last = len(self.waypoints) - 1
-        while self.passed <= last:
+        while not self.finished:
             distance = math.dist(position, self.waypoints[self.passed])
             if distance > PASS_DISTANCE:
                 self.remaining = distance + self._after[self.passed]
                 return
             self.passed += 1
+            self.finished = self.passed == len(self.waypoints)
         self.remaining = 0.0
-
-    @property
-    def finished(self) -> bool:
-        """Whether every waypoint was passed."""
-        return self.passed == len(self.waypoints)
 
     @property
     def progress(self) -> float:
         """Share of the route that is done, in [0, 1]."""
-        return min(1.0, max(0.0, 1.0 - self.remaining / self.length))
+        left = self.remaining / self.length
+        return 0.0 if left > 1.0 else 1.0 - left
 
     def ahead(self, count: int) -> tuple[Point, ...]:
         """Return the next waypoints; the finish stands for those beyond it."""

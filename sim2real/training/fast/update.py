@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sim2real.training.fast.compiler import Compiled
 from sim2real.training.fast.functional import UnsupportedError
+from sim2real.training.hindsight import HindsightReplayBuffer
 
 Update = Callable[..., Tensor]
 
@@ -38,11 +39,11 @@ class Batch(NamedTuple):
 def sample_batch(learner: OffPolicyAlgorithm, batch_size: int) -> Batch:
     """Draw a batch from a learner's replay buffer, the one that Stable-Baselines3 would draw.
 
-    A plain buffer is read without the detours of SB3; any other is asked as SB3 asks it.
+    A plain buffer, and one with hindsight, is read without the detours of SB3; any other is asked as SB3 asks it.
     """
     buffer, normalize = learner.replay_buffer, learner.get_vec_normalize_env()
     assert buffer is not None
-    if type(buffer) is not ReplayBuffer or buffer.optimize_memory_usage:
+    if type(buffer) not in (ReplayBuffer, HindsightReplayBuffer) or buffer.optimize_memory_usage:
         data = buffer.sample(batch_size, env=normalize)
         discounts = data.discounts if data.discounts is not None else learner.gamma
         return Batch(
@@ -58,6 +59,8 @@ def sample_batch(learner: OffPolicyAlgorithm, batch_size: int) -> Batch:
     observations: Any = buffer.observations[rows, envs]
     after: Any = buffer.next_observations[rows, envs]
     rewards = buffer.rewards[rows, envs]
+    if isinstance(buffer, HindsightReplayBuffer):
+        rewards = buffer.relabel(rows, envs, observations, after, rewards)
     if normalize is not None:
         observations, after = normalize.normalize_obs(observations), normalize.normalize_obs(after)
         rewards = normalize.normalize_reward(rewards).astype(np.float32)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from sim2real.domains.channels import Channel
-from sim2real.domains.space import Domain
 from sim2real_envs.arm.domain import PUSH_DOMAIN
-from sim2real_envs.arm.props import Cube, Table
+from sim2real_envs.arm.props import Cube
 from sim2real_envs.arm.robot import RobotModel
-from sim2real_envs.arm.tasks.task import Array, Task, check_lengths
-from sim2real_envs.simulation import Simulation
+from sim2real_envs.arm.tasks.task import Array, Task, check_lengths, length
 
 CUBE_CHANNELS = (
     Channel(name="object_offset", width=3, unit="m", low=-3.0, high=3.0, noise=0.003),
@@ -18,6 +16,9 @@ CUBE_CHANNELS = (
     Channel(name="object_yaw", width=2, unit="1", low=-1.0, high=1.0, noise=0.02),
 )
 """From the end effector to the cube; its velocity; cosine and sine of four times its yaw."""
+
+_BEHIND = 0.03
+"""From the middle of the cube to the hand that pushes it [m]: they just touch, whatever the size of the cube."""
 
 
 class CubeTask(Task):
@@ -33,6 +34,9 @@ class CubeTask(Task):
     """
 
     channels = CUBE_CHANNELS
+    with_cube = True
+    cube: Cube
+    max_displacement = 0.03  # a faster hand strikes the cube away
     smoothness_weight = 0.1
     floor = 0.015  # the tips of the fingers are 7 mm deeper
     hand_start = (0.0, 0.0, 0.1)
@@ -59,20 +63,6 @@ class CubeTask(Task):
         """Return the task in the workspace of a robot."""
         return cls(centre=model.workspace[:2], size=model.workspace_size, success_distance=success_distance)
 
-    def build(self, simulation: Simulation) -> None:
-        """Put table and cube into the world."""
-        self.table = Table(simulation)
-        self.cube: Cube = Cube(simulation)
-
-    def set_domain(self, domain: Domain) -> None:
-        """Set the parameters of table and cube."""
-        self.table.set_friction(domain["table_friction"])
-        self.cube.set_domain(domain)
-
-    def get_domain(self) -> Domain:
-        """Read them back from the engine."""
-        return self.cube.get_domain() | {"table_friction": self.table.read_friction()}
-
     def reset(self, rng: np.random.Generator) -> Array:
         """Place the cube and draw a goal, shape (3,) [m]."""
         x, y = self.centre + rng.uniform(*np.transpose(self.cube_area)) * self.size
@@ -92,21 +82,21 @@ class CubeTask(Task):
         """Return what is observed of the cube."""
         return [self.cube.position - self.state.position, self.cube.velocity, self.cube.quarter_yaw()]
 
+    def achieved_in(self, ee_position: Array, things: Array) -> Array:
+        """Return where the cube was in past observations, shape (..., 3) [m]."""
+        return np.asarray(ee_position + things[..., :3])
+
 
 class Push(CubeTask):
-    """Push a cube over the table, away from the robot, with the closed gripper.
-
-    The hand starts low at the near edge of the square, the cube before it, the goals in the far part.
-    """
+    """Push a cube over the table in any direction, with the closed gripper, which starts above the square."""
 
     domain_space = PUSH_DOMAIN
     hand = "closed"
-    hand_start = (-0.5, 0.0, 0.03)
-    cube_area = ((-0.25, 0.0), (-0.25, 0.25))
-    goal_area = ((0.15, 0.5), (-0.4, 0.4))
+    cube_area = ((-0.5, 0.5), (-0.5, 0.5))
 
     def aim(self, achieved: Array, desired: Array) -> Array:
-        """Return the middle of the side of the cube that is away from the goal, shape (..., 3) [m]: there to push."""
-        way = np.subtract(achieved, desired, dtype=np.float64) * (1.0, 1.0, 0.0)
-        length = np.linalg.norm(way, axis=-1, keepdims=True)
-        return np.asarray(achieved + way / np.maximum(length, 1e-6) * (self.cube.size / 2.0))
+        """Return where the hand has to be to push the cube to the goal, behind it, shape (..., 3) [m]."""
+        way = np.subtract(achieved, desired, dtype=np.float64)
+        way[..., 2] = 0.0
+        way *= (_BEHIND / np.maximum(length(way), 1e-6))[..., None]
+        return np.asarray(achieved + way)

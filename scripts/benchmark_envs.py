@@ -1,0 +1,157 @@
+"""Measure how fast the worlds are, as ratios, and how true the lean robots move; keep the figures for docs/speed.md.
+
+    python scripts/benchmark_envs.py              # ten minutes; renews docs/results/envs.json and docs/speed.md
+    python scripts/benchmark_envs.py --only arms  # some parts, printed and not kept
+    python scripts/benchmark_envs.py --render     # only renders docs/speed.md again
+
+What is compared is measured by turns, so that what else the machine does hits both sides. A figure is the median over
+rounds; a round's step is the median over its steps. The peers, panda-gym and highway-env, are installed in a virtual
+environment of their own. One thread; Linux.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from env_speed.fidelity import SETTINGS, WORLDS
+from env_speed.figures import Figure
+from env_speed.parts import PARTS, TITLES, Bench
+from env_speed.peers import HIGHWAY_ENV, PANDA_GYM, default_folder
+from rich.console import Console
+from rich.table import Table
+
+from sim2real.errors import Sim2RealError
+from sim2real.files import write_atomic, write_json
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+RESULTS = REPOSITORY / "docs" / "results" / "envs.json"
+PAGE = REPOSITORY / "docs" / "speed.md"
+BEGIN, END = "<!-- tables: scripts/benchmark_envs.py -->", "<!-- end of tables -->"
+ROUNDS, RESETS = 7, 10_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=f"some of {', '.join(PARTS)}")
+    parser.add_argument("--rounds", type=_count, default=ROUNDS, metavar="N", help=f"default {ROUNDS}")
+    parser.add_argument("--resets", type=_count, default=RESETS, metavar="N", help=f"for the memory; default {RESETS}")
+    parser.add_argument("--venv", type=Path, default=default_folder(), help="of the peers; default %(default)s")
+    parser.add_argument("--render", action="store_true", help="render docs/speed.md from the figures kept")
+    arguments = parser.parse_args()
+    if arguments.render:
+        results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    else:
+        parts = arguments.only or list(PARTS)
+        results = measure(parts, peers=arguments.venv, rounds=arguments.rounds, resets=arguments.resets)
+        if not arguments.only:
+            RESULTS.parent.mkdir(parents=True, exist_ok=True)
+            write_json(RESULTS, results)
+    Console().print(overview(results))
+    if not arguments.only:
+        write_atomic(PAGE, rendered(PAGE.read_text(encoding="utf-8"), results))
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be at least 1")
+    return number
+
+
+def measure(parts: Iterable[str], *, peers: Path, rounds: int, resets: int) -> dict[str, Any]:
+    """Return the figures of some parts, and what they were measured with.
+
+    Args:
+        parts: Keys of :data:`env_speed.parts.PARTS`.
+        peers: Folder of the peers' virtual environment; made if it is not there.
+        rounds: How often everything is measured.
+        resets: After how many resets the memory is looked at.
+    """
+    figures = []
+    with ExitStack() as stack:
+        bench = Bench(stack, peers=peers, rounds=rounds, resets=resets)
+        for part in parts:
+            for found in PARTS[part](bench):
+                print(f"{part}: {found.name}: {found.text}", file=sys.stderr, flush=True)
+                figures.append(asdict(found))
+    packages = {name: version(name) for name in ("pybullet", "gymnasium", "numpy")}
+    return {
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "rounds": rounds,
+        "resets": resets,
+        "versions": packages | {"panda-gym": PANDA_GYM, "highway-env": HIGHWAY_ENV},
+        "figures": figures,
+    }
+
+
+def overview(results: Mapping[str, Any]) -> Table:
+    """Return the figures beside their goals, for the terminal."""
+    table = Table("part", "what", "measured", "goal", "", title="The worlds: speed and fidelity")
+    for found in _figures(results):
+        colour = "[red]" if found.verdict == "missed" else ""
+        table.add_row(found.part, found.name, found.text, found.goal, colour + found.verdict)
+    return table
+
+
+def tables(results: Mapping[str, Any]) -> str:
+    """Return the tables of docs/speed.md."""
+    figures = _figures(results)
+    lines = []
+    for part, title in TITLES.items():
+        lines += [f"## {title.format(resets=results['resets'])}", ""]
+        found = [entry for entry in figures if entry.part == part]
+        lines += _fidelity_table(found) if part == "fidelity" else _table(found)
+        lines.append("")
+    versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    lines.append(
+        f"Medians of {results['rounds']} rounds, in brackets the smallest and the largest. One core of a machine with "
+        f"{results['cores']}, {results['machine']}; {versions}."
+    )
+    return "\n".join(lines)
+
+
+def _figures(results: Mapping[str, Any]) -> list[Figure]:
+    return [Figure(**fields) for fields in results["figures"]]
+
+
+def _table(figures: list[Figure]) -> list[str]:
+    rows = [["", "measured"], ["---", "---"]] + [[found.name, found.text] for found in figures]
+    if any(found.goal for found in figures):
+        marks = {"missed": "**missed**"}
+        ends = [(found.goal, marks.get(found.verdict, found.verdict)) for found in figures]
+        rows = [[*row, *end] for row, end in zip(rows, [("goal", ""), ("---", "---"), *ends], strict=True)]
+    return [f"| {' | '.join(row)} |" for row in rows]
+
+
+def _fidelity_table(figures: list[Figure]) -> list[str]:
+    values = {found.name: found.value for found in figures}
+    lines = [f"| largest / rms [mm] | {' | '.join(SETTINGS)} |", "|---|" + "---|" * len(SETTINGS)]
+    for robot in WORLDS:
+        cells = [f"{values[f'{robot}, {s}, most']:.2f} / {values[f'{robot}, {s}, rms']:.2f}" for s in SETTINGS]
+        lines.append(f"| {robot} | {' | '.join(cells)} |")
+    return lines
+
+
+def rendered(page: str, results: Mapping[str, Any]) -> str:
+    """Return docs/speed.md with its tables made from the figures."""
+    before, rest = page.split(BEGIN)
+    after = rest.split(END)[1]
+    return f"{before}{BEGIN}\n{tables(results)}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Sim2RealError as error:
+        sys.exit(f"error: {error}")

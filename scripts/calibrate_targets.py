@@ -1,0 +1,199 @@
+"""Say how hard the targets of every world are: for policies trained without and with randomization, and from scratch.
+
+    python scripts/calibrate_targets.py --part source     # trains three policies a world in the nominal domain alone
+    python scripts/calibrate_targets.py --part scratch    # hours: one policy a target, from nothing, on the same budget
+    python scripts/calibrate_targets.py --render          # only the table, from the runs that are finished
+
+Without --part it does both. Kill it at any time and run it again. The randomized policies are those of
+benchmark_worlds.py; the others have seeds of their own. The results go into docs/results/targets.json, the table into
+docs/worlds.md. A ladder is calibrated if a policy that has met the nominal domain only loses something on `mild` (its
+interval over all episodes lies below its success in the source), more than half of its success on `hard`, and a learner
+from scratch reaches 0.8 of that success on `hard`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from benchmark_worlds import POINTS, RUNS, source_training
+from world_runs import Case, Job, Test, do_jobs, find_cases, keep_figures, read_arguments, read_runs, replace_part
+
+from sim2real.domains.targets import NOMINAL, find_target, list_targets
+from sim2real.errors import Sim2RealError
+from sim2real.evaluation.statistics import proportion_interval
+from sim2real.files import write_atomic
+from sim2real.training.folder import RunFolder
+from sim2real.training.train import make_config
+
+OUT = Path("runs/targets")
+SEEDS = (100, 101, 102)
+"""Of the policies without randomization."""
+SCRATCH_SEED = 200
+"""Of the first learner from scratch."""
+LADDER = ("mild", "medium", "hard", "out-of-range", "mujoco")
+"""Targets with a column of their own."""
+KINDS = ("fixed", "randomized", "scratch")
+"""Trained in the nominal domain, in the randomized source, in the target."""
+RULES = {"mild": "mild costs something", "hard": "hard costs half", "scratch": "scratch solves hard"}
+_SOURCE = "source"
+_VERDICTS = {True: "pass", False: "FAIL", None: "not known"}
+_TEST_SEED = 2_000  # one for all policies, so that they meet the same episodes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--targets", metavar="GLOB", default="*", help="targets whose name fits, e.g. hard")
+    parser.add_argument("--part", choices=("source", "scratch"), help="do one part only")
+    parser.add_argument(
+        "--scratch-seeds", metavar="N", type=int, default=1, help="from scratch on a target (default: 1)"
+    )
+    parser.add_argument("--worlds", metavar="DIR", type=Path, default=RUNS, help="folder of benchmark_worlds.py's runs")
+    args = read_arguments(parser, out=OUT, episodes=100)
+    cases = find_cases(args.only)
+    failed = 0 if args.render else do_jobs([job for case in cases for job in make_jobs(case, args)], args.workers)
+    new = {case.name: entry for case in cases if (entry := judge(case, args.out, args.worlds))}
+    figures = keep_figures(args.docs / "results" / "targets.json", new)
+    page = args.docs / "worlds.md"
+    write_atomic(page, rendered(page.read_text(encoding="utf-8"), figures))
+    print(report(figures))
+    sys.exit(1 if failed else 0)
+
+
+def make_jobs(case: Case, args: argparse.Namespace) -> list[Job]:
+    """Return what is to be trained for a world, and on which targets it is tested."""
+    source = source_training(case, args.steps)
+    targets = {
+        name: find_target(case.world, name)
+        for name in list_targets(case.world)
+        if name != NOMINAL and fnmatch(name, args.targets)
+    }
+    tests = {name: Test(seed=_TEST_SEED, episodes=args.episodes, target=world) for name, world in targets.items()}
+    jobs = []
+    if args.part != "scratch":
+        nominal = Test(seed=_TEST_SEED, episodes=args.episodes)
+        for seed in SEEDS:
+            config = replace(source, randomizer="none", seed=seed)
+            folder = args.out / case.name / "fixed" / f"seed_{seed}"
+            jobs.append(Job(config=config, folder=folder, tests={_SOURCE: nominal, **tests}))
+        for folder in sorted((args.worlds / case.name).glob("seed_*")):
+            if RunFolder(folder).finished:
+                config = replace(source, seed=int(folder.name.removeprefix("seed_")))
+                jobs.append(Job(config=config, folder=folder, tests=tests))
+    if args.part != "source":
+        for name, world in targets.items():
+            settings: dict[str, Any] = {"algo": source.algo, "steps": source.steps, "randomizer": "none"}
+            config = make_config(world, **settings, seed=0, eval_every=max(1, source.steps // POINTS))
+            for seed in range(SCRATCH_SEED, SCRATCH_SEED + args.scratch_seeds):
+                folder = args.out / case.name / f"scratch-{name}" / f"seed_{seed}"
+                jobs.append(Job(config=replace(config, seed=seed), folder=folder, tests={name: tests[name]}))
+    return jobs
+
+
+def judge(case: Case, out: Path, worlds: Path) -> dict[str, Any] | None:
+    """Return what policies of every kind come to on every target of a world; ``None`` while there are none."""
+    names = [name for name in list_targets(case.world) if name != NOMINAL]
+    folder = out / case.name
+    fixed, randomized = read_runs(folder / "fixed"), read_runs(worlds / case.name)
+    scratch = {name: read_runs(folder / f"scratch-{name}") for name in names}
+    if not fixed and not any(scratch.values()):
+        return None
+    anyone = [*fixed, *(run for runs in scratch.values() for run in runs)][0]
+    targets = {}
+    for name in (_SOURCE, *names):
+        kinds = {"fixed": fixed, "randomized": randomized, "scratch": scratch.get(name, [])}
+        targets[name] = {kind: score for kind, runs in kinds.items() if (score := pool(runs, name))}
+    return {
+        "env": case.world.env.rpartition(":")[2],
+        "kwargs": dict(case.world.kwargs),
+        "algo": anyone["algo"],
+        "steps": anyone["steps"],
+        "targets": targets,
+        "rules": check(targets),
+    }
+
+
+def pool(runs: Sequence[Mapping[str, Any]], test: str) -> dict[str, Any] | None:
+    """Return the success of several policies in one test, with its interval over all their episodes.
+
+    A run that failed counts as one that never succeeds. ``None`` where there is no test of this name.
+    """
+    tests = [run["tests"][test] for run in runs if test in run.get("tests", ())]
+    if not tests:
+        return None
+    tests += [{"success": 0.0, "episodes": tests[0]["episodes"]} for run in runs if "failed" in run]
+    successes = sum(round(result["success"] * result["episodes"]) for result in tests)
+    estimate = proportion_interval(successes, sum(result["episodes"] for result in tests))
+    return {
+        "success": estimate.value,
+        "ci95": [estimate.low, estimate.high],
+        "of_each": [result["success"] for result in tests],
+        "episodes": tests[0]["episodes"],
+    }
+
+
+def check(targets: Mapping[str, Any]) -> dict[str, bool | None]:
+    """Return which rules a ladder keeps; ``None`` where what is needed to tell is missing."""
+
+    def score(target: str, kind: str) -> Mapping[str, Any] | None:
+        found: Mapping[str, Any] | None = targets.get(target, {}).get(kind)
+        return found
+
+    source, mild, hard = (score(name, "fixed") for name in (_SOURCE, "mild", "hard"))
+    learned = score("hard", "scratch")
+    return {
+        "mild": None if source is None or mild is None else mild["ci95"][1] < source["success"],
+        "hard": None if source is None or hard is None else hard["success"] < 0.5 * source["success"],
+        "scratch": None if source is None or learned is None else learned["success"] >= 0.8 * source["success"],
+    }
+
+
+def table(figures: Mapping[str, Any]) -> str:
+    """Return the table of the targets."""
+    words = " / ".join(KINDS)
+    columns = ["world", _SOURCE, *LADDER, "with a story", *RULES.values()]
+    lines = [f"Success of policies trained {words}:", "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for name, entry in figures.items():
+        targets = entry["targets"]
+        stories = "; ".join(f"`{t}` {_cell(targets[t])}" for t in targets if t not in (_SOURCE, *LADDER))
+        verdicts = [{True: "yes", False: "**no**", None: "–"}[entry["rules"][rule]] for rule in RULES]
+        cells = [_cell(targets[target]) if target in targets else "–" for target in (_SOURCE, *LADDER)]
+        lines.append(f"| {' | '.join([f'`{name}`', *cells, stories or '–', *verdicts])} |")
+    return "\n".join(lines)
+
+
+def _cell(scores: Mapping[str, Any]) -> str:
+    return " / ".join(f"{scores[kind]['success']:.2f}" if kind in scores else "–" for kind in KINDS) if scores else "–"
+
+
+def report(figures: Mapping[str, Any]) -> str:
+    """Return which ladder keeps which rule, with the figures that decide it."""
+    lines = []
+    for name, entry in figures.items():
+        found = {t: entry["targets"].get(t, {}) for t in (_SOURCE, "mild", "hard")}
+        numbers = ", ".join(f"{target} {_cell(scores)}" for target, scores in found.items())
+        verdicts = ", ".join(f"{RULES[rule]}: {_VERDICTS[kept]}" for rule, kept in entry["rules"].items())
+        lines.append(f"{name:<24} {verdicts}   ({numbers}; {' / '.join(KINDS)})")
+    return "\n".join(lines)
+
+
+_VERDICTS = {True: "pass", False: "FAIL", None: "not known"}
+
+
+def rendered(page: str, figures: Mapping[str, Any]) -> str:
+    """Return the page of the worlds with its table of targets made from the figures."""
+    return replace_part(page, Path(__file__).name, table(figures) if figures else "Not measured yet.")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Sim2RealError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command goes on")
