@@ -12,6 +12,7 @@ from sim2real.domains.check_env import check_env
 from sim2real.domains.contract import domain_space
 from sim2real.domains.targets import find_target, list_targets
 from sim2real.domains.world import World
+from sim2real_envs.engines import ENGINES
 
 IDS = sorted(env_id for env_id in gym.registry if env_id.startswith("sim2real/"))
 
@@ -37,19 +38,21 @@ def test_there_are_worlds():
     assert "sim2real/PandaReach-v0" in IDS
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("env_id", IDS)
-def test_every_check_of_check_env_is_ok(env_id):
-    report = check_env(World.of(env_id))
+def test_every_check_of_check_env_is_ok(env_id, engine):
+    report = check_env(World.of(env_id, kwargs={"engine": engine}))
     assert [f"{check.name}: {check.detail}" for check in report.checks if check.status != "ok"] == []
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("env_id", IDS)
-def test_two_envs_and_a_rebuilt_one_see_the_same(env_id):
-    with closing(gym.make(env_id)) as env:
+def test_two_envs_and_a_rebuilt_one_see_the_same(env_id, engine):
+    with closing(gym.make(env_id, engine=engine)) as env:
         expected = rollout(env)
         spec = pickle.loads(pickle.dumps(env.spec))
         rebuilt = gym.envs.registration.EnvSpec.from_json(env.spec.to_json())
-    for made in (gym.make(env_id), gym.make(spec), gym.make(rebuilt)):
+    for made in (gym.make(env_id, engine=engine), gym.make(spec), gym.make(rebuilt)):
         with closing(made):
             assert_same(rollout(made), expected)
 

@@ -17,10 +17,8 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 
 import sim2real_envs
-from sim2real.domains.check_env import check_env as check_world
 from sim2real.domains.contract import domain_space, get_domain, set_domain
 from sim2real.domains.targets import read_targets
-from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real_envs.driving.drive import RaceCarEnv, SkidSteerEnv, TrafficEnv
 from sim2real_envs.driving.lidar import FIELD_OF_VIEW
@@ -105,12 +103,6 @@ def test_gymnasiums_checker_has_nothing_to_say(env_class, engine):
         check_env(env, skip_render_check=True)
         env.close()
         env.close()
-
-
-@pytest.mark.parametrize("env_id", IDS)
-def test_check_env_is_content_with_the_second_engine(env_id):
-    report = check_world(World.of(env_id, kwargs={"engine": "mujoco"}))
-    assert [f"{check.name}: {check.detail}" for check in report.checks if check.status != "ok"] == []
 
 
 def test_registration_is_idempotent():
