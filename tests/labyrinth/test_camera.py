@@ -1,7 +1,10 @@
 """The camera above the board."""
 
+import os
+import sys
 import time
 import warnings
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -123,3 +126,30 @@ def test_a_picture_takes_less_than_two_milliseconds(scene):
         scene.photo()
         times.append(time.process_time() - begin)
     assert min(times) < 0.004  # 2 ms on a machine that has nothing else to do
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the memory in use from /proc")
+def test_marbles_of_ever_new_radii_do_not_fill_the_memory(scene):
+    def kilobytes():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024
+
+    def show(count):
+        for radius in np.random.default_rng(0).uniform(0.0045, 0.0075, count):
+            scene.show((0.0, 0.0), radius, (0.0, 0.0))
+
+    show(1000)
+    before = kilobytes()
+    show(3000)
+    assert kilobytes() - before < 500
+
+
+def test_a_larger_marble_looks_larger_and_only_one_is_seen(scene):
+    def bright(radius):
+        scene.show((0.0, 0.0), radius, (0.0, 0.0))
+        return np.count_nonzero(scene.photo() != empty)
+
+    scene.show((1.0, 1.0), 0.006, (0.0, 0.0))
+    empty = scene.photo()
+    small, large = bright(0.0045), bright(0.0075)
+    assert large > small
+    assert bright(0.0045) == small

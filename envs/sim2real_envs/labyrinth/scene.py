@@ -27,6 +27,10 @@ PHOTO_SIZE = 84
 _WOOD, _FRAME, _WALL = (0.87, 0.72, 0.5, 1.0), (0.42, 0.26, 0.15, 1.0), (0.62, 0.36, 0.18, 1.0)
 _HOLE, _LINE, _FINISH = (0.04, 0.04, 0.05, 1.0), (0.3, 0.25, 0.2, 1.0), (0.15, 0.65, 0.25, 1.0)
 _STEEL = (0.75, 0.78, 0.85, 1.0)
+_HIDDEN = (0.0, 0.0, 0.0, 0.0)  # the renderer skips it, so it costs no time either
+# Bullet never frees all of a body, so a ball is kept for every radius that was seen, in steps of this many metres: half
+# a step is less than a tenth of a pixel.
+_BALL_STEP = 1e-4
 _FRAME_WIDTH = 0.01
 _SHOWN_HEIGHT = 0.6 * WALL_HEIGHT  # of the walls; the upper part would hide the marble
 _PHOTO_FOV = 30.0  # [degrees]
@@ -53,12 +57,12 @@ class Scene:
         self._client: int = p.connect(p.GUI if window else p.DIRECT)
         self.close = weakref.finalize(self, _disconnect, self._client)
         p.configureDebugVisualizer(p.COV_ENABLE_GUI, 0, physicsClientId=self._client)
-        self._nominal_radius = LABYRINTH_DOMAIN["marble_radius"].nominal
-        self._radius = self._nominal_radius
         self._distance = _ZOOM * max(layout.size)
         self._half_view = 0.5 * max(layout.size) + WALL_THICKNESS + _FRAME_WIDTH
         self._build(layout)
-        self._marble = self._ball(self._radius)
+        self._marbles: dict[int, int] = {}
+        self._size = round(LABYRINTH_DOMAIN["marble_radius"].nominal / _BALL_STEP)
+        self._marble = self._marbles[self._size] = self._ball(self._size)
         self._slopes: Point = (0.0, 0.0)
 
     def _build(self, layout: Layout) -> None:
@@ -92,8 +96,8 @@ class Scene:
     def _disc(self, position: Point, radius: float, colour: Any) -> None:
         self._add((*position, 0.0), colour, shapeType=p.GEOM_CYLINDER, radius=radius, length=0.0012)
 
-    def _ball(self, radius: float) -> int:
-        return self._add((0.0, 0.0, radius), _STEEL, shapeType=p.GEOM_SPHERE, radius=radius)
+    def _ball(self, size: int) -> int:
+        return self._add((0.0, 0.0, 0.0), _STEEL, shapeType=p.GEOM_SPHERE, radius=size * _BALL_STEP)
 
     def _add(self, position: tuple[float, float, float], colour: Any, turn: float = 0.0, **shape: Any) -> int:
         visual = p.createVisualShape(
@@ -115,9 +119,13 @@ class Scene:
             radius: Of the marble [m].
             slopes: Of the board along x and y [rad].
         """
-        if radius != self._radius:
-            p.removeBody(self._marble, physicsClientId=self._client)
-            self._marble, self._radius = self._ball(radius), radius
+        size = round(radius / _BALL_STEP)
+        if size != self._size:
+            p.changeVisualShape(self._marble, -1, rgbaColor=_HIDDEN, physicsClientId=self._client)
+            if size not in self._marbles:
+                self._marbles[size] = self._ball(size)
+            self._marble, self._size = self._marbles[size], size
+            p.changeVisualShape(self._marble, -1, rgbaColor=_STEEL, physicsClientId=self._client)
         p.resetBasePositionAndOrientation(
             self._marble, (*position, radius), (0.0, 0.0, 0.0, 1.0), physicsClientId=self._client
         )
