@@ -56,7 +56,7 @@ MEANINGS = {
     "grip_patches": "grip that is missing on a fifth of the track",
     "gripper_force": "largest force of the gripper",
     "gripper_friction": "of the fingers",
-    "joint_damping": "viscous friction of the strongest joints; in proportion in weaker ones",
+    "joint_damping": "viscous friction of a joint of 100 N m; of others in proportion to their torque",
     "joint_friction": "dry friction of the strongest joints; in proportion in weaker ones",
     "lidar_dropout": "share of beams that come back empty",
     "lidar_noise": "standard deviation of a beam",

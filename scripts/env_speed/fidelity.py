@@ -117,7 +117,9 @@ def _commands(world: str, seed: int) -> list[Command]:
 
 def _path(model: RobotModel, urdf: str, tip: str, reach: float, commands: list[Command], setting: Setting) -> Array:
     """Return where the end effector is after every command, shape (steps, 3) [m]."""
-    simulation = Simulation(control_dt=CONTROL_DT, physics_dt=setting.physics_dt, few_bodies=setting.lean)
+    simulation = Simulation(
+        control_dt=CONTROL_DT, physics_dt=setting.physics_dt, steps_a_call=1, few_bodies=setting.lean
+    )
     client = simulation.client
     if setting.default_solver:
         p.setPhysicsEngineParameter(

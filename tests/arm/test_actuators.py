@@ -23,12 +23,12 @@ def robot(request):
 
 def test_without_load_and_friction_the_servo_reaches_its_command():
     servo = JointServo(np.array([600.0, 50.0]), np.zeros(2))
-    np.testing.assert_array_equal(servo.rest_position(np.array([0.3, -0.2]), np.array([1.0, 1.0])), [0.3, -0.2])
+    np.testing.assert_array_equal(servo.next_position(np.array([0.3, -0.2]), np.array([1.0, 1.0])), [0.3, -0.2])
 
 
 def test_load_bends_the_servo_like_a_spring():
     servo = JointServo(np.array([600.0, 50.0]), np.zeros(2))
-    rest = servo.rest_position(np.zeros(2), np.zeros(2), np.array([6.0, -5.0]))
+    rest = servo.next_position(np.zeros(2), np.zeros(2), np.array([6.0, -5.0]))
     np.testing.assert_allclose(rest, [0.01, -0.1])
 
 
@@ -36,15 +36,22 @@ def test_friction_is_a_play_operator():
     servo = JointServo(np.array([100.0]), np.array([2.0]))  # play 0.02 rad
     position, path = np.zeros(1), []
     for command in (0.01, 0.05, 0.04, 0.02, 0.0):
-        position = servo.rest_position(np.array([command]), position)
+        position = servo.next_position(np.array([command]), position)
         path.append(position[0])
     np.testing.assert_allclose(path, [0.0, 0.03, 0.03, 0.03, 0.02])
 
 
 def test_friction_holds_a_load_below_it():
     servo = JointServo(np.array([100.0]), np.array([2.0]))
-    assert servo.rest_position(np.zeros(1), np.zeros(1), np.array([1.9])) == 0.0
-    np.testing.assert_allclose(servo.rest_position(np.zeros(1), np.zeros(1), np.array([3.0])), [0.01])
+    assert servo.next_position(np.zeros(1), np.zeros(1), np.array([1.9])) == 0.0
+    np.testing.assert_allclose(servo.next_position(np.zeros(1), np.zeros(1), np.array([3.0])), [0.01])
+
+
+def test_viscous_friction_leaves_what_decays_exponentially():
+    # Time constants of 20 ms, and of none.
+    servo = JointServo(np.array([400.0, 50.0]), np.zeros(2), np.array([8.0, 0.0]), control_dt=0.04)
+    moved = servo.next_position(np.array([0.1, 0.1]), np.zeros(2))
+    np.testing.assert_allclose(moved, [0.1 * (1.0 - np.exp(-2.0)), 0.1])
 
 
 def test_load_of_a_planar_pendulum():

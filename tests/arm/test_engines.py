@@ -49,9 +49,9 @@ def test_an_agent_sees_the_same_numbers_of_both(robot, task):
 
 def test_limits_and_dynamics_are_the_same(model):
     bullet, other = (cell.arm for cell in cells(model, "gripper"))
-    for name in ("lower", "upper", "max_velocity", "stroke"):
+    for name in ("lower", "upper", "max_velocity", "stroke", "damping"):
         np.testing.assert_allclose(getattr(other, name), getattr(bullet, name), atol=1e-7)
-    for name in ("mass", "damping", "torque", "position_gain", "finger_force", "finger_friction"):
+    for name in ("mass", "torque", "position_gain", "finger_force", "finger_friction"):
         np.testing.assert_allclose(getattr(other.nominal, name), getattr(bullet.nominal, name), atol=1e-9)
 
 
@@ -68,8 +68,7 @@ def test_free_motion_differs_by_eight_millimetres(model):
     paths = []
     for cell in cells(model):
         arm, still = cell.arm, np.zeros(len(model.joints))
-        # Without damping: that of an arm of small inertia is more than an explicit step of 4 ms can follow.
-        arm.set_dynamics(replace(arm.nominal, torque=still, damping=still))
+        arm.set_dynamics(replace(arm.nominal, torque=still))
         arm.drive(np.array(model.home))
         path = []
         for _ in range(8):  # 0.3 s, in which the hand falls by 0.4 m

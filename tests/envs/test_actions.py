@@ -5,7 +5,7 @@ import pytest
 
 from sim2real.domains.channels import Channel
 from sim2real.errors import Sim2RealError
-from sim2real_envs.actions import check_action
+from sim2real_envs.actions import ActionCheck
 
 CHANNELS = (
     Channel(name="steering", width=1, unit="1", low=-1.0, high=1.0),
@@ -15,7 +15,7 @@ CHANNELS = (
 
 @pytest.mark.parametrize("action", [[0.5, -3.0, 1.5], (0.5, -1, 1), np.array([0.5, -1.0, 2.0], np.float32)])
 def test_an_action_is_clipped_to_its_box(action):
-    assert check_action(action, CHANNELS, "the car") == [0.5, -1.0, 1.0]
+    assert ActionCheck(CHANNELS, "the car")(action) == [0.5, -1.0, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -31,5 +31,5 @@ def test_an_action_is_clipped_to_its_box(action):
 )
 def test_an_action_that_cannot_be_is_named(action, message):
     with pytest.raises(Sim2RealError) as error:
-        check_action(action, CHANNELS, "the car")
+        ActionCheck(CHANNELS, "the car")(action)
     assert str(error.value) == message

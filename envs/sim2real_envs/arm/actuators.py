@@ -1,11 +1,14 @@
-"""How real joint servos miss their command: finite stiffness, load they do not know of, dry friction.
+"""How real joint servos miss their command: finite stiffness, load they do not know of, dry and viscous friction.
 
 The motors of a physics engine are constraints: as long as its torque suffices, a motor carries any load without
-giving way. A real position servo gives way like a spring, and dry friction holds it anywhere near its equilibrium. Both
-are computed here once per control step, and the engine's motor gets the position at which the servo would come to rest.
+giving way. A real position servo gives way like a spring, dry friction holds it anywhere near its equilibrium, and
+viscous friction makes it late. All this is computed here once per control step, in closed form, and the engine's motor
+gets the position at which the servo would be at its end.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,27 +22,39 @@ _LEVI_CIVITA[[0, 2, 1], [2, 1, 0], [1, 0, 2]] = -1.0
 
 
 class JointServo:
-    """Position servos of ``n`` joints, at rest where ``stiffness * (command - q) + load`` is below ``friction``.
+    """Position servos of ``n`` joints: ``damping * dq/dt = stiffness * (command - q) + load``, less dry friction.
 
     Without friction a joint settles at ``command + load / stiffness``: a load of the size of gravity makes it sag. With
     friction it stays where it is while that is within ``friction / stiffness``, and moves just that far otherwise (the
     play operator, whose memory is the joint itself; Krasnosel'skii and Pokrovskii, Systems with Hysteresis, 1989).
+
+    With damping it takes its time: what is left of the way there falls with ``exp(-t stiffness / damping)``.
 
     That holds for a command that stays. Commands relative to the measured joint take the sag over into the next one: a
     loaded arm then creeps down under a zero action, and a policy has to hold against it.
 
     Args:
         stiffness: Shape (n,) [N m/rad], positive.
-        friction: Shape (n,) [N m], not negative.
+        friction: Dry friction, shape (n,) [N m], not negative.
+        damping: Viscous friction, shape (n,) [N m s/rad], not negative; ``None`` for none.
+        control_dt: How long a command holds [s]; for ever unless told otherwise.
     """
 
-    def __init__(self, stiffness: Array, friction: Array) -> None:
+    def __init__(
+        self, stiffness: Array, friction: Array, damping: Array | None = None, *, control_dt: float = math.inf
+    ) -> None:
         self.stiffness = stiffness
         self.friction = friction
+        self.damping = np.zeros_like(stiffness) if damping is None else damping
         self._play = friction / stiffness
+        # Part of the way to rest that is made in one control step.
+        self._reach = None
+        if self.damping.any():
+            with np.errstate(divide="ignore"):
+                self._reach = -np.expm1(-control_dt * stiffness / self.damping)
 
-    def rest_position(self, command: Array, position: Array, load: Array | None = None) -> Array:
-        """Return where the joints come to rest, shape (n,) [rad].
+    def next_position(self, command: Array, position: Array, load: Array | None = None) -> Array:
+        """Return where the joints are at the end of a control step, shape (n,) [rad].
 
         Args:
             command: Commanded positions, shape (n,) [rad].
@@ -48,7 +63,8 @@ class JointServo:
         """
         equilibrium = command if load is None else command + load / self.stiffness
         # Equals equilibrium -+ play outside the band and position inside it. Faster than np.clip.
-        return np.minimum(np.maximum(position, equilibrium - self._play), equilibrium + self._play)
+        rest = np.minimum(np.maximum(position, equilibrium - self._play), equilibrium + self._play)
+        return rest if self._reach is None else position + self._reach * (rest - position)
 
 
 class ConstantLoad:

@@ -50,11 +50,13 @@ class BulletArm(ArmPlant):
         self.lower, self.upper, torque, self.max_velocity = limits.T
         finger: tuple[float, ...] = by_joint[model.fingers[0]][8:12] if self._fingers else (0.0, 0.0, 0.0, 0.0)
         _, self.stroke, finger_force, self._finger_speed = finger
+        self.damping = np.array([by_joint[name][6] for name in model.joints])
+        for joint in self._moving:
+            p.changeDynamics(self._body, joint, jointDamping=0.0, physicsClientId=client)
         dynamics = [p.getDynamicsInfo(self._body, link, client) for link in self._links]
         self.nominal = ArmDynamics(
             mass=np.array([info[0] for info in dynamics]),
             inertia=np.array([info[2] for info in dynamics]),
-            damping=np.array([by_joint[name][6] for name in model.joints]),
             torque=torque,
             position_gain=1.0,
             finger_force=finger_force,
@@ -73,7 +75,9 @@ class BulletArm(ArmPlant):
         gear = p.createConstraint(
             self._body, left, self._body, right, p.JOINT_GEAR, physicsClientId=self._client, **axes
         )
-        p.changeConstraint(gear, gearRatio=-1.0, erp=0.1, maxForce=1e3, physicsClientId=self._client)
+        p.changeConstraint(
+            gear, gearRatio=-1.0, erp=0.1, maxForce=1e3 / self.simulation.steps_a_call, physicsClientId=self._client
+        )
 
     def set_dynamics(self, dynamics: ArmDynamics) -> None:
         """Change the arm."""
@@ -81,8 +85,6 @@ class BulletArm(ArmPlant):
         for link, mass, inertia in zip(self._links, dynamics.mass, dynamics.inertia.tolist(), strict=True):
             # The mass alone would make Bullet compute the inertia anew, from shapes that are not there.
             p.changeDynamics(self._body, link, mass=mass, localInertiaDiagonal=inertia, physicsClientId=client)
-        for joint, damping in zip(self._joints, dynamics.damping, strict=True):
-            p.changeDynamics(self._body, joint, jointDamping=damping, physicsClientId=client)
         for link in self._touching:
             p.changeDynamics(self._body, link, lateralFriction=dynamics.finger_friction, physicsClientId=client)
         self._set_motors(dynamics)
@@ -91,24 +93,24 @@ class BulletArm(ArmPlant):
         # Bullet's gain acts once per physics step: the part of the error that is removed in it.
         gain = float(-np.expm1(-dynamics.position_gain * self.simulation.physics_dt / self._response_time))
         self._gains = [gain] * len(self._joints)
-        self._torques = dynamics.torque.tolist()
-        self._finger_force = dynamics.finger_force
+        # What bounds the impulse in a physics step; see Simulation.
+        steps = self.simulation.steps_a_call
+        self._torques = (dynamics.torque / steps).tolist()
+        self._finger_force = dynamics.finger_force / steps
 
     def read_dynamics(self) -> ArmDynamics:
-        """Read masses, damping and friction back from the engine.
+        """Read masses and friction back from the engine.
 
         Bullet does not tell the gain and the largest force of a motor: those are what is sent with every command.
         """
-        p.syncBodyInfo(physicsClientId=self._client)  # getJointInfo answers from a copy made when the URDF was loaded
         dynamics = [p.getDynamicsInfo(self._body, link, self._client) for link in self._links]
         friction = p.getDynamicsInfo(self._body, self._touching[-1], self._client)[1] if self._touching else 1.0
         return ArmDynamics(
             mass=np.array([info[0] for info in dynamics]),
             inertia=np.array([info[2] for info in dynamics]),
-            damping=np.array([p.getJointInfo(self._body, joint, self._client)[6] for joint in self._joints]),
-            torque=np.array(self._torques),
+            torque=np.array(self._torques) * self.simulation.steps_a_call,
             position_gain=float(-np.log1p(-self._gains[0]) * self._response_time / self.simulation.physics_dt),
-            finger_force=self._finger_force,
+            finger_force=self._finger_force * self.simulation.steps_a_call,
             finger_friction=friction,
         )
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sim2real.domains.channels import Channel
 from sim2real.domains.space import Domain
 from sim2real.errors import unknown_name
-from sim2real_envs.actions import check_action
+from sim2real_envs.actions import ActionCheck
 from sim2real_envs.arm.cell import build_cell
 from sim2real_envs.arm.robot import Robot, RobotModel
 from sim2real_envs.arm.scene import Scene
@@ -123,6 +123,7 @@ class ArmEnv(gym.Env[Any, Array]):
             )
         self._motion_width = motion.width
         n = sum(channel.width for channel in self.action_channels)
+        self._check_action = ActionCheck(self.action_channels, f"control {control!r}")
         self.action_space = gym.spaces.Box(-1.0, 1.0, (n,), np.float32)
         self._last_action = np.zeros(n)
         self.observation_channels = channels
@@ -177,7 +178,7 @@ class ArmEnv(gym.Env[Any, Array]):
             Sim2RealError: The action has another shape, or a number that is not finite.
         """
         self.simulation.focus()
-        sent = np.array(check_action(action, self.action_channels, f"control {self.control!r}"))
+        sent = np.array(self._check_action(action))
         self._command(sent)
         self.simulation.step()
         self.robot.measure()

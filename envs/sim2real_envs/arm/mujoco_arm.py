@@ -72,9 +72,9 @@ class MujocoArm(ArmPlant):
     are when the arm stretches or takes up a payload, and so the motion changes.
 
     That the motors bear the weight they hold, known or not, stands for the integral part of a real position loop. What
-    an unknown load does to the pose, and dry friction, is computed by :class:`~sim2real_envs.arm.actuators.JointServo`
-    as for every engine, so that stiffness and friction mean the same in all of them. MuJoCo's own friction loss would
-    not: behind loops as stiff as these it moves no joint by a milliradian.
+    an unknown load does to the pose, and what friction does, is computed as for every engine, by
+    :class:`~sim2real_envs.arm.actuators.JointServo`, so that stiffness and friction mean the same in all of them.
+    MuJoCo's own friction loss would not: behind loops as stiff as these it moves no joint by a milliradian.
 
     Args:
         simulation: The world it stands in, of an :func:`arm_spec`.
@@ -106,10 +106,11 @@ class MujocoArm(ArmPlant):
         self._finger_step = speeds[model.fingers[0]] * simulation.control_dt if len(names) > n else 0.0
         finger_force = float(world.jnt_actfrcrange[self._joints[n], 1]) if len(names) > n else 0.0
         world.actuator_gainprm[self._motors[n:], 0] = finger_force / _FINGER_GIVE
+        self.damping = world.dof_damping[self._velocities[:n]].copy()
+        world.dof_damping[self._velocities] = 0.0
         self.nominal = ArmDynamics(
             mass=world.body_mass[self._links],
             inertia=world.body_inertia[self._links],
-            damping=world.dof_damping[self._velocities[:n]],
             torque=world.jnt_actfrcrange[self._joints[:n], 1],
             position_gain=1.0,
             finger_force=finger_force,
@@ -128,7 +129,6 @@ class MujocoArm(ArmPlant):
         world, n = self._model, self._n
         world.body_mass[self._links] = dynamics.mass
         world.body_inertia[self._links] = dynamics.inertia
-        world.dof_damping[self._velocities[:n]] = dynamics.damping
         bandwidth = dynamics.position_gain / self._response_time
         damping = 4.0 * self._joint_inertia[:n] * bandwidth
         self._set_gains(self._motors[:n], damping * bandwidth, damping)
@@ -155,7 +155,6 @@ class MujocoArm(ArmPlant):
         return ArmDynamics(
             mass=world.body_mass[self._links],
             inertia=world.body_inertia[self._links],
-            damping=world.dof_damping[self._velocities[:n]],
             torque=world.jnt_actfrcrange[self._joints[:n], 1],
             position_gain=float(stiffness / damping * self._response_time),
             finger_force=float(world.jnt_actfrcrange[fingers[0], 1]) if len(fingers) else 0.0,

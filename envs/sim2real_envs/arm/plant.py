@@ -44,8 +44,6 @@ class ArmDynamics:
     """Of the moving links, then the fingers, then the end effector, shape (m,) [kg]."""
     inertia: Array
     """About their principal axes, shape (m, 3) [kg m^2]."""
-    damping: Array
-    """Viscous friction of the joints, shape (n,) [N m s/rad]."""
     torque: Array
     """Largest torques of the motors, shape (n,) [N m]."""
     position_gain: float
@@ -69,6 +67,9 @@ class ArmPlant(ABC):
     """Largest joint speeds, shape (n,) [rad/s]."""
     stroke: float
     """How far each finger opens [m]; zero without moving fingers."""
+    damping: Array
+    """Viscous friction of the joints as the URDF has it, shape (n,) [N m s/rad]. The engine's motors would make up for
+    it, so it is none of theirs: :class:`~sim2real_envs.arm.actuators.JointServo` has it."""
     nominal: ArmDynamics
     """As the URDF has it."""
 

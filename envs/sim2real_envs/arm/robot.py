@@ -20,6 +20,8 @@ _POSTURE_GAIN = 0.1
 """Part of the way back to the home posture that redundant joints go in one control step."""
 _START_ITERATIONS = 100
 """Steps of the search for the joint positions that put the end effector at its start."""
+_DAMPING_TORQUE = 100.0
+"""Torque of a joint that has the viscous friction of the domain, and the others in proportion [N m]."""
 _LIMIT_MARGIN = 0.05
 """How far from their limits the joints are commanded to stay [rad]: a moving joint overshoots."""
 
@@ -50,8 +52,6 @@ class RobotModel:
     """Edge of the cube around it that is well within reach [m]."""
     max_velocity: tuple[float, ...] | None = None
     """Largest joint speeds [rad/s], where those of the URDF are mere placeholders."""
-    damping_share: float = 1.0
-    """Part of the domain's joint damping that the strongest joint gets: an arm of small inertia bears little."""
     view_distance: float = 1.35
     """From where the camera sees it whole [m]."""
 
@@ -127,7 +127,6 @@ class Robot:
                 nominal,
                 mass=mass,
                 inertia=inertia,
-                damping=nominal.damping + self.model.damping_share * domain["joint_damping"] * self._torque_share,
                 torque=nominal.torque * domain["motor_strength"],
                 position_gain=domain["position_gain"],
                 finger_force=nominal.finger_force * domain.get("gripper_force", 1.0),
@@ -136,19 +135,24 @@ class Robot:
         )
         self._simulation.set_gravity_tilt(domain["gravity_tilt"])
         self._servo = JointServo(
-            self._stiffness * domain["servo_stiffness"], domain["joint_friction"] * self._torque_share
+            self._stiffness * domain["servo_stiffness"],
+            friction=domain["joint_friction"] * self._torque_share,
+            damping=self._arm.damping + domain["joint_damping"] * self._nominal.torque / _DAMPING_TORQUE,
+            control_dt=self._simulation.control_dt,
         )
         # The controller compensates the weight of the nominal arm standing upright, and nothing else.
         force = np.outer(mass, self._simulation.gravity) - np.outer(nominal.mass, self._nominal_gravity)
         self._unknown_load = ConstantLoad(force, len(self.home)) if force.any() else None
 
     def get_domain(self) -> Domain:
-        """Read the domain back: from the engine, and servo stiffness and friction from :class:`JointServo`."""
+        """Read the domain back: from the engine, and servo stiffness and frictions from :class:`JointServo`."""
         read, nominal = self._arm.read_dynamics(), self._nominal
         strongest = int(np.argmax(nominal.torque))
         return {
             "link_mass": float(read.mass[strongest] / nominal.mass[strongest]),
-            "joint_damping": float(read.damping[strongest] - nominal.damping[strongest]) / self.model.damping_share,
+            "joint_damping": float(self._servo.damping[strongest] - self._arm.damping[strongest])
+            * _DAMPING_TORQUE
+            / float(nominal.torque[strongest]),
             "joint_friction": float(self._servo.friction[strongest]),
             "motor_strength": float(read.torque[strongest] / nominal.torque[strongest]),
             "position_gain": read.position_gain,
@@ -202,5 +206,5 @@ class Robot:
         load = None
         if self._unknown_load is not None and jacobian is not None:
             load = self._unknown_load.torque(jacobian[3:].T, *self._arm.link_points())
-        target = self._servo.rest_position(position + displacement, position, load)
+        target = self._servo.next_position(position + displacement, position, load)
         self._arm.drive(np.minimum(np.maximum(target, self._lowest_command), self._highest_command))

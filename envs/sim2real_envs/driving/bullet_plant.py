@@ -36,7 +36,7 @@ class BulletPlant:
     def __init__(
         self, vehicle: type[Vehicle], course: Course, boxes: Sequence[Size], *, control_dt: float, physics_dt: float
     ) -> None:
-        simulation = Simulation(control_dt=control_dt, physics_dt=physics_dt)
+        simulation = Simulation(control_dt=control_dt, physics_dt=physics_dt, steps_a_call=1)
         self.control_dt, self.physics_dt, self.substeps = control_dt, physics_dt, simulation.substeps
         self._simulation, self._client = simulation, simulation.client
         self.focus, self.close = simulation.focus, simulation.close

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sim2real.domains.channels import Channel
 from sim2real.domains.space import Domain
 from sim2real.errors import Sim2RealError, unknown_name
-from sim2real_envs.actions import check_action
+from sim2real_envs.actions import ActionCheck
 from sim2real_envs.driving.camera import SIZE, Camera
 from sim2real_envs.driving.course import Course
 from sim2real_envs.driving.domain import TRACK_DOMAIN
@@ -136,7 +136,7 @@ class DriveEnv(gym.Env[Any, Array]):
         self._domain = self._episode_domain = self.domain_space.nominal()
         self._apply(self._domain)
         self.action_channels = vehicle.action_channels
-        self._vehicle_name = vehicle.__name__
+        self._check_action = ActionCheck(self.action_channels, vehicle.__name__)
         channels = vehicle.observation_channels
         if observation == "lidar":
             # Its noise is a domain parameter of its own.
@@ -204,7 +204,7 @@ class DriveEnv(gym.Env[Any, Array]):
             Sim2RealError: The action has another shape, or a number that is not finite.
         """
         self.plant.focus()
-        values = check_action(action, self.action_channels, self._vehicle_name)
+        values = self._check_action(action)
         dt = self.plant.control_dt
         self.traffic.step(self.plant, dt)
         self._touched = self.vehicle.step(values, self.course.grip(self._along))

@@ -14,7 +14,7 @@ from sim2real_envs.bullet import pybullet as p
 from sim2real_envs.labyrinth.board import DRIVE_STIFFNESS, WALL_FRICTION, WALL_HEIGHT, Board
 from sim2real_envs.labyrinth.layout import WALL_THICKNESS, Layout
 from sim2real_envs.labyrinth.route import Point
-from sim2real_envs.simulation import GRAVITY, Simulation
+from sim2real_envs.simulation import GRAVITY, Simulation, count_substeps
 
 _PHYSICS_DT = 0.004  # [s]
 _BLOCKS = 2  # how often gravity is turned in a control step
@@ -41,7 +41,9 @@ class BulletBoard(Board):
     """
 
     def __init__(self, layout: Layout, *, control_dt: float, physics_dt: float | None = None) -> None:
-        simulation = Simulation(control_dt=control_dt, physics_dt=_PHYSICS_DT if physics_dt is None else physics_dt)
+        physics_dt = _PHYSICS_DT if physics_dt is None else physics_dt
+        whole, rest = divmod(count_substeps(control_dt, physics_dt), _BLOCKS)
+        simulation = Simulation(control_dt=control_dt, physics_dt=physics_dt, steps_a_call=1 if rest else whole)
         super().__init__(simulation, blocks=_BLOCKS)
         self._client = client = simulation.client
         p.setPhysicsEngineParameter(
@@ -140,7 +142,7 @@ class BulletBoard(Board):
         for slope_x, slope_y, count in zip(servo_x.move(command_x), servo_y.move(command_y), self._blocks, strict=True):
             gx, gy = sin(slope_x + warp_x), sin(slope_y + warp_y)
             p.setGravity(GRAVITY * gx, GRAVITY * gy, -GRAVITY * math.sqrt(1.0 - gx * gx - gy * gy), client)
-            for _ in range(count):
+            for _ in range(count // self.simulation.steps_a_call):
                 simulate(client)
         (x, y, self.height), _ = p.getBasePositionAndOrientation(self._marble, client)
         (vx, vy, _), _ = p.getBaseVelocity(self._marble, client)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sim2real.domains.channels import Channel
 from sim2real.domains.space import Domain, DomainSpace
 from sim2real.errors import Sim2RealError, unknown_name
-from sim2real_envs.actions import check_action
+from sim2real_envs.actions import ActionCheck
 from sim2real_envs.labyrinth.board import MAX_TILT, make_board
 from sim2real_envs.labyrinth.camera import CAMERA_CHANNELS, PICTURES, Camera
 from sim2real_envs.labyrinth.catalogue import find_layout
@@ -136,6 +136,7 @@ class LabyrinthEnv(gym.Env[Array, Array], EzPickle):
             self._camera = Camera(self._camera_scene, control_dt)
         self._domain = self._episode_domain = self.domain_space.nominal()
         self.board.set_domain(self._domain)
+        self._check_action = ActionCheck(self.action_channels, "the board")
         self._steps = 0
         self._last_action = (0.0, 0.0)
         widths = [channel.width for channel in _CHANNELS]
@@ -185,7 +186,7 @@ class LabyrinthEnv(gym.Env[Array, Array], EzPickle):
             Sim2RealError: The action has another shape, or a number that is not finite.
         """
         self.simulation.focus()
-        x, y = check_action(action, self.action_channels, "the board")
+        x, y = self._check_action(action)
         board, route = self.board, self.route
         before = board.position
         board.step(MAX_TILT * x, MAX_TILT * y)

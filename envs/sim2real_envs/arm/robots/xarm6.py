@@ -20,6 +20,4 @@ XARM6 = RobotModel(
     fingers=("left_finger_joint", "right_finger_joint"),
     workspace=(0.4, 0.0, 0.25),
     workspace_size=0.24,
-    # Bullet damps joints explicitly: more would shake the light wrist wherever the motors are weak.
-    damping_share=0.05,
 )
