@@ -14,8 +14,10 @@ from arm_envs import user_environment
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real_envs import engines
+from sim2real_envs.arm.bullet_arm import BulletArm
 from sim2real_envs.arm.cell import build_cell
 from sim2real_envs.arm.worlds import ROBOTS, PushEnv, ReachEnv
+from sim2real_envs.simulation import Simulation
 
 
 @pytest.fixture(params=list(ROBOTS))
@@ -53,6 +55,25 @@ def test_limits_and_dynamics_are_the_same(model):
         np.testing.assert_allclose(getattr(other, name), getattr(bullet, name), atol=1e-7)
     for name in ("mass", "torque", "position_gain", "finger_force", "finger_friction"):
         np.testing.assert_allclose(getattr(other.nominal, name), getattr(bullet.nominal, name), atol=1e-9)
+
+
+def test_one_call_of_the_engine_moves_an_arm_as_many_calls_do(model):
+    paths = []
+    for steps in (1, None):
+        simulation = Simulation(control_dt=0.04, physics_dt=0.004, steps_a_call=steps)
+        arm = BulletArm(simulation, model)
+        # Weak motors, so that what bounds them is felt.
+        arm.set_dynamics(replace(arm.nominal, torque=0.3 * arm.nominal.torque))
+        arm.reset(np.array(model.home))
+        rng, path = np.random.default_rng(0), []
+        for _ in range(25):
+            arm.drive(np.array(model.home) + rng.uniform(-0.5, 0.5, len(model.joints)))
+            simulation.step()
+            path.append(arm.measure().joint_position)
+        np.testing.assert_allclose(arm.read_dynamics().torque, 0.3 * arm.nominal.torque, rtol=1e-12)
+        paths.append(path)
+        simulation.close()
+    np.testing.assert_allclose(*paths, rtol=0.0, atol=1e-12)
 
 
 def test_mass_matrix_jacobian_and_links_are_the_same(model):

@@ -19,7 +19,7 @@ from sim2real_envs.simulation import GRAVITY, Simulation
 
 @pytest.fixture
 def simulation():
-    simulation = Simulation(control_dt=0.04, physics_dt=0.008)
+    simulation = Simulation(control_dt=0.04, physics_dt=0.008, steps_a_call=1)
     p.setGravity(0.0, 0.0, 0.0, physicsClientId=simulation.client)
     yield simulation
     simulation.close()

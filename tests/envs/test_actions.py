@@ -25,6 +25,7 @@ def test_an_action_is_clipped_to_its_box(action):
         ([[0.0, 0.0, 0.0]], "action has shape (1, 3); the car needs (3,)."),
         (0.0, "action has shape (); the car needs (3,)."),
         ([0.0, 0.0, np.inf], "action wheels[1] (channel 2) = inf must be a finite number."),
+        (np.array([0.0, np.nan, 0.0], np.float32), "action wheels[0] (channel 1) = nan must be a finite number."),
         (["left", 0.0, 0.0], "action ['left', 0.0, 0.0] is not a vector of numbers."),
         (None, "action has shape (); the car needs (3,)."),
     ],

@@ -29,6 +29,17 @@ def test_times_must_be_positive(value):
         count_substeps(value, 0.004)
 
 
+def test_a_call_makes_all_steps_unless_bullet_would_miscount():
+    for control_dt, physics_dt, asked, steps in (
+        (0.04, 0.004, None, 10),
+        (0.04, 0.004, 5, 5),
+        (7 * 0.0013, 0.0013, None, 1),
+    ):
+        simulation = Simulation(control_dt=control_dt, physics_dt=physics_dt, steps_a_call=asked)
+        assert simulation.steps_a_call == steps
+        simulation.close()
+
+
 def test_tilt_turns_gravity_the_other_way_and_is_read_back():
     simulation = Simulation(control_dt=0.04, physics_dt=0.004)
     assert simulation.read_gravity_tilt() == 0.0

@@ -125,7 +125,7 @@ class ArmEnv(gym.Env[Any, Array]):
         n = sum(channel.width for channel in self.action_channels)
         self._check_action = ActionCheck(self.action_channels, f"control {control!r}")
         self.action_space = gym.spaces.Box(-1.0, 1.0, (n,), np.float32)
-        self._last_action = np.zeros(n)
+        self._last_action = [0.0] * n
         self.observation_channels = channels
         """What the numbers of the observation are; of those under ``"observation"`` in the goal form."""
         bounds = [np.repeat([getattr(c, k) for c in channels], [c.width for c in channels]) for k in ("low", "high")]
@@ -166,7 +166,7 @@ class ArmEnv(gym.Env[Any, Array]):
         self.robot.reset()
         self._goal = _rounded(self.task.reset(self.np_random))
         self._measure()
-        self._last_action = np.zeros_like(self._last_action)
+        self._last_action = [0.0] * len(self._last_action)
         if self.render_mode == "human":
             self.render()
         return self._observe(), self._info()
@@ -178,13 +178,14 @@ class ArmEnv(gym.Env[Any, Array]):
             Sim2RealError: The action has another shape, or a number that is not finite.
         """
         self.simulation.focus()
-        sent = np.array(self._check_action(action))
+        sent = self._check_action(action)
         self._command(sent)
         self.simulation.step()
         self.robot.measure()
         self._measure()
         info = self._info()
-        terms = self.task.goal_terms(self._achieved, self._goal, _rounded(self.robot.state.position), info["distance"])
+        tip = info["ee_position"].astype(np.float64)  # as observed, too
+        terms = self.task.goal_terms(self._achieved, self._goal, tip, info["distance"])
         others = self.task.other_terms(sent, self._last_action)
         for name, value in (terms | others).items():
             info[f"reward/{name}"] = float(value)
@@ -195,17 +196,18 @@ class ArmEnv(gym.Env[Any, Array]):
             time.sleep(self.simulation.control_dt)
         return self._observe(), reward, False, False, info
 
-    def _command(self, action: Array) -> None:
+    def _command(self, action: list[float]) -> None:
         motion = action[: self._motion_width]
         if self._joint_control:
             self.robot.command_joints(self.robot.max_step * motion)
         else:
-            displacement = (self.task.max_displacement * motion).tolist()
+            farthest = self.task.max_displacement
+            x, y, z = [farthest * number for number in motion]
             if self.task.floor is not None:
-                displacement[2] = max(displacement[2], self.task.floor - float(self.robot.state.position[2]))
-            self.robot.command_displacement(displacement)
+                z = max(z, self.task.floor - float(self.robot.state.position[2]))
+            self.robot.command_displacement((x, y, z))
         if self.task.hand == "gripper":
-            self.robot.command_fingers(0.5 * self.robot.stroke * (1.0 + float(action[-1])))
+            self.robot.command_fingers(0.5 * self.robot.stroke * (1.0 + action[-1]))
 
     def _measure(self) -> None:
         """Look at the things of the task, after the robot has been measured."""
@@ -284,7 +286,7 @@ class ArmEnv(gym.Env[Any, Array]):
 
     def _info(self) -> dict[str, Any]:
         # As observed, so that compute_reward of the observed goals gives exactly the reward of the step.
-        distance = float(self.task.distance(self._achieved, self._goal))
+        distance = float(length(self._achieved - self._goal))
         return {
             "distance": distance,
             "ee_position": self.robot.state.position.astype(np.float32),

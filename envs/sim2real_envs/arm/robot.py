@@ -173,7 +173,7 @@ class Robot:
         self.state = self._arm.measure()
         return self.state
 
-    def command_displacement(self, displacement: Sequence[float]) -> None:
+    def command_displacement(self, displacement: tuple[float, float, float]) -> None:
         """Command the end effector to move relative to where it is measured, keeping its orientation of the home pose.
 
         Args:

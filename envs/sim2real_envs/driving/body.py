@@ -99,10 +99,11 @@ class PlanarBody:
             forward += self.mass * centre * state.yaw_rate**2
             left -= self.mass * centre * torque / self._inertia
         cos, sin = state.cos, state.sin
-        force = [cos * forward - sin * left, sin * forward + cos * left, 0.0]
-        p.applyExternalForce(self.id, -1, force, [state.x, state.y, RIDE_HEIGHT], p.WORLD_FRAME, self._client)
-        p.applyExternalTorque(self.id, -1, [0.0, 0.0, torque], p.WORLD_FRAME, self._client)
+        force = (cos * forward - sin * left, sin * forward + cos * left, 0.0)
+        p.applyExternalForce(self.id, -1, force, (state.x, state.y, RIDE_HEIGHT), p.WORLD_FRAME, self._client)
+        p.applyExternalTorque(self.id, -1, (0.0, 0.0, torque), p.WORLD_FRAME, self._client)
 
     def touches(self) -> bool:
         """Whether the body touched anything in the last physics step."""
-        return any(point[8] <= 0.0 for point in p.getContactPoints(self.id, physicsClientId=self._client))
+        points = p.getContactPoints(self.id, physicsClientId=self._client)
+        return bool(points) and any(point[8] <= 0.0 for point in points)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from sim2real_envs.driving.plant import RIDE_HEIGHT, Size
 from sim2real_envs.driving.vehicle import Vehicle
 from sim2real_envs.simulation import GRAVITY, Simulation
 
+_FRACTION = itemgetter(2)  # of a hit: what part of its way a beam has gone
 _STATIC_GROUP = 2  # Bullet's collision group of what does not move, which is all that beams see
 
 
@@ -97,20 +99,21 @@ class BulletPlant:
 
     def advance(self, wheels: tuple[float, float, float], friction: float) -> bool:
         """Push the vehicle as its tyres do, for one physics step; return whether it touches anything."""
-        self._tyres.push(self.body, wheels, friction)
-        p.stepSimulation(physicsClientId=self._client)
-        self.body.measure()
-        return self.body.touches()
+        body = self.body
+        self._tyres.push(body, wheels, friction)
+        p.stepSimulation(self._client)
+        body.measure()
+        return body.touches()
 
     def cast(self, start: tuple[float, float], ends: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what part of their way beams go, shape (n,)."""
-        tips = np.full((len(ends), 3), RIDE_HEIGHT)
-        tips[:, :2] = ends
+        tips = np.empty((len(ends), 3))
+        tips[:, :2], tips[:, 2] = ends, RIDE_HEIGHT
         hits = p.rayTestBatch(
-            [[*start, RIDE_HEIGHT]] * len(ends),
+            [(*start, RIDE_HEIGHT)] * len(ends),
             tips.tolist(),
             numThreads=1,
             collisionFilterMask=_STATIC_GROUP,
             physicsClientId=self._client,
         )
-        return np.array([hit[2] for hit in hits])
+        return np.fromiter(map(_FRACTION, hits), np.float64, len(hits))

@@ -73,7 +73,7 @@ class DriveEnv(gym.Env[Any, Array]):
         obstacles: Boxes on the track.
         render_mode: ``None``, ``"rgb_array"`` or ``"human"``.
         control_dt: Time between two actions [s].
-        physics_dt: Time step of the physics [s]; must divide ``control_dt``. Usually 8 ms in PyBullet, where the tyres
+        physics_dt: Time step of the physics [s]; must divide ``control_dt``. Usually 10 ms in PyBullet, where the tyres
             are computed, and 4 ms in MuJoCo, where wheels touch the ground.
 
     Raises:
@@ -214,7 +214,7 @@ class DriveEnv(gym.Env[Any, Array]):
         self._along = along
         self._travelled += gone
         self._steps += 1
-        change = sum((new - old) ** 2 for new, old in zip(values, self._last_action, strict=True)) / len(values)
+        change = sum([(new - old) ** 2 for new, old in zip(values, self._last_action, strict=True)]) / len(values)
         self._last_action = values
         terms = {
             "progress": PROGRESS_WEIGHT * gone,
@@ -260,7 +260,7 @@ class DriveEnv(gym.Env[Any, Array]):
         return {"image": self.sensor.picture(state), "observation": self._bounded(np.array(measured))}
 
     def _bounded(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
-        return np.clip(values, self._low, self._high).astype(np.float32)
+        return np.minimum(np.maximum(values, self._low), self._high).astype(np.float32)  # faster than np.clip
 
     def _info(self) -> dict[str, Any]:
         progress = self._travelled / self.course.track.length

@@ -35,7 +35,6 @@ class Lidar:
         self.angles = np.linspace(-FIELD_OF_VIEW / 2, FIELD_OF_VIEW / 2, beams)
         """Of the beams, to the left of straight ahead, shape (beams,) [rad]."""
         self._directions = np.exp(1j * self.angles)
-        self._ends = np.zeros((beams, 2))
         self._range, self._noise, self._dropout = MAX_RANGE, 0.0, 0.0
 
     def set_domain(self, domain: Mapping[str, float]) -> None:
@@ -49,14 +48,13 @@ class Lidar:
     def distances(self, state: PlanarState) -> NDArray[np.float64]:
         """Return the true distance of what every beam hits, the range for none, shape (beams,) [m]."""
         start = state.x + self._forward * state.cos, state.y + self._forward * state.sin
-        beams = self._directions * complex(self._range * state.cos, self._range * state.sin)
-        self._ends[:, 0] = start[0] + beams.real
-        self._ends[:, 1] = start[1] + beams.imag
-        return self._range * self._plant.cast(start, self._ends)
+        ends = self._directions * complex(self._range * state.cos, self._range * state.sin) + complex(*start)
+        # Complex numbers lie in memory as their two parts.
+        return self._range * self._plant.cast(start, ends.view(np.float64).reshape(-1, 2))
 
     def scan(self, state: PlanarState, rng: np.random.Generator) -> NDArray[np.float64]:
         """Return what the scanner reads, shape (beams,) [m]: noisy, a lost beam as far as it reaches."""
         # Drawn whether they are needed or not: the same seed gives the same noise, whatever its size.
-        noise, luck = rng.standard_normal(len(self._ends)), rng.random(len(self._ends))
+        noise, luck = rng.standard_normal(len(self.angles)), rng.random(len(self.angles))
         distances = np.minimum(self.distances(state) + self._noise * noise, self._range)
         return np.where(luck < self._dropout, self._range, np.maximum(distances, 0.0))

@@ -131,5 +131,5 @@ def make_plant(
     from sim2real_envs.driving.bullet_plant import BulletPlant
 
     return BulletPlant(
-        vehicle, course, boxes, control_dt=control_dt, physics_dt=0.008 if physics_dt is None else physics_dt
+        vehicle, course, boxes, control_dt=control_dt, physics_dt=0.01 if physics_dt is None else physics_dt
     )

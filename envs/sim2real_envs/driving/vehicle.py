@@ -99,7 +99,7 @@ class Vehicle(ABC):
         self.state: PlanarState = plant.state
         """Where it is and how it moves."""
         self._friction = self._strength = 1.0
-        self._delay = 0.0
+        self._delay = self._part = 0.0
         self._pending: deque[tuple[float, ...]] = deque()
 
     def set_domain(self, domain: Mapping[str, float]) -> None:
@@ -119,7 +119,10 @@ class Vehicle(ABC):
     def reset(self, x: float, y: float, yaw: float) -> None:
         """Put the vehicle at rest at a place [m, rad]."""
         self._plant.place(x, y, yaw)
-        self._pending.clear()
+        waiting = self._delay / self._plant.physics_dt  # in physics steps; what is left of a whole one is mixed
+        self._part = waiting % 1.0
+        heard = int(waiting) + 2
+        self._pending = deque([self.idle] * heard, maxlen=heard)  # newest first
 
     def step(self, action: list[float], grip: float) -> bool:
         """Drive for one control step on a road of this grip, 1 being dry.
@@ -128,19 +131,14 @@ class Vehicle(ABC):
             Whether anything was touched; the step ends there.
         """
         drive = self.command(action)
-        plant = self._plant
-        waiting = self._delay / plant.physics_dt  # in physics steps; what is left of a whole one is mixed
-        whole, part = int(waiting), waiting % 1.0
-        pending = self._pending
-        for _ in range(plant.substeps):
+        pending, part = self._pending, self._part
+        actuate, advance, friction = self.actuate, self._plant.advance, self._friction * grip
+        for _ in range(self._plant.substeps):
             pending.appendleft(drive)
-            while len(pending) > whole + 2:
-                pending.pop()
-            newer = pending[whole] if len(pending) > whole else self.idle
-            older = pending[whole + 1] if len(pending) > whole + 1 else self.idle
+            newer, older = pending[-2], pending[-1]
             if newer != older:
-                newer = tuple(n + part * (o - n) for n, o in zip(newer, older, strict=True))
-            if plant.advance(self.actuate(newer), self._friction * grip):
+                newer = tuple([n + part * (o - n) for n, o in zip(newer, older, strict=True)])
+            if advance(actuate(newer), friction):
                 return True
         return False
 

@@ -45,6 +45,7 @@ class BulletBoard(Board):
         whole, rest = divmod(count_substeps(control_dt, physics_dt), _BLOCKS)
         simulation = Simulation(control_dt=control_dt, physics_dt=physics_dt, steps_a_call=1 if rest else whole)
         super().__init__(simulation, blocks=_BLOCKS)
+        self._steps_a_call = simulation.steps_a_call
         self._client = client = simulation.client
         p.setPhysicsEngineParameter(
             # Impulses on a marble are small: 1e-3, which suits an arm, would end every step after one iteration.
@@ -142,7 +143,7 @@ class BulletBoard(Board):
         for slope_x, slope_y, count in zip(servo_x.move(command_x), servo_y.move(command_y), self._blocks, strict=True):
             gx, gy = sin(slope_x + warp_x), sin(slope_y + warp_y)
             p.setGravity(GRAVITY * gx, GRAVITY * gy, -GRAVITY * math.sqrt(1.0 - gx * gx - gy * gy), client)
-            for _ in range(count // self.simulation.steps_a_call):
+            for _ in range(count // self._steps_a_call):
                 simulate(client)
         (x, y, self.height), _ = p.getBasePositionAndOrientation(self._marble, client)
         (vx, vy, _), _ = p.getBaseVelocity(self._marble, client)

@@ -30,7 +30,7 @@ class PickAndPlace(CubeTask):
         """Return where the cube is, shape (..., 3) [m]: that is where the fingers have to be."""
         return achieved
 
-    def other_terms(self, action: Array, last_action: Array) -> dict[str, float]:
+    def other_terms(self, action: list[float], last_action: list[float]) -> dict[str, float]:
         """Return the reward terms that do not depend on the goal."""
         near = 1.0 - math.dist(self.cube.position, self.state.position) / _NEAR
         shut = (self.widest_opening - self.state.opening) / (self.widest_opening - self.cube.size)

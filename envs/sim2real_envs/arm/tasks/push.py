@@ -99,4 +99,5 @@ class Push(CubeTask):
         way = np.subtract(achieved, desired, dtype=np.float64)
         way[..., 2] = 0.0
         way *= (_BEHIND / np.maximum(length(way), 1e-6))[..., None]
-        return np.asarray(achieved + way)
+        way += achieved
+        return way

@@ -122,10 +122,10 @@ class Task(ABC):
         """Return where the end effector should be to move what shall be at the goal, shape (..., 3) [m]; or None."""
         return None
 
-    def other_terms(self, action: Array, last_action: Array) -> dict[str, float]:
+    def other_terms(self, action: list[float], last_action: list[float]) -> dict[str, float]:
         """Return the reward terms that do not depend on the goal, by the names in :attr:`other_names`."""
-        change = action - last_action
-        return {"smoothness": float(-self.smoothness_weight * np.add.reduce(change * change) / len(change))}
+        change = sum([(new - old) ** 2 for new, old in zip(action, last_action, strict=True)])
+        return {"smoothness": -self.smoothness_weight * change / len(action)}
 
 
 def length(vectors: Array) -> Array:
