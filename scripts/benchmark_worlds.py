@@ -5,7 +5,8 @@
     python scripts/benchmark_worlds.py --render               # only the tables, from the runs that are finished
 
 Success is that of 200 new episodes in the randomized source, for every seed. The results go into
-docs/results/worlds.json, their table and curves into docs/worlds.md. Minutes are wall time with two runs side by side.
+docs/results/worlds.json, their table and curves into docs/worlds.md, and the policy of the first seed into
+policies/sim2real_policies/pretrained, whatever it is worth. Minutes are wall time with two runs side by side.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 from world_runs import (
+    DOCS,
     Case,
     Job,
     Test,
@@ -33,12 +35,15 @@ from world_runs import (
     replace_part,
 )
 
+from sim2real.deployment.bundle import load_policy
 from sim2real.errors import Sim2RealError
-from sim2real.files import write_atomic
+from sim2real.files import make_folder, write_atomic
 from sim2real.studies.plots import LIGHT, write_png
+from sim2real.training.folder import RunFolder
 from sim2real.training.train import TrainingConfig, make_config
 
 RUNS = Path("runs/worlds")
+PRETRAINED = DOCS.parent / "policies" / "sim2real_policies" / "pretrained"
 GOAL = 0.9
 POINTS = 20
 """Points of a learning curve, beside the one before learning."""
@@ -57,6 +62,9 @@ def main() -> None:
     failed = 0 if args.render else do_jobs(make_jobs(cases, args), args.workers)
     new = {case.name: entry for case in cases if (entry := judge(case, args.out / case.name))}
     figures = keep_figures(args.docs / "results" / "worlds.json", new)
+    if args.docs == DOCS:
+        for case in cases:
+            publish(case, args.out / case.name / "seed_0")
     write_png(curves(figures), args.docs / "results" / "worlds.png")
     page = args.docs / "worlds.md"
     write_atomic(page, rendered(page.read_text(encoding="utf-8"), figures))
@@ -108,6 +116,16 @@ def judge(case: Case, folder: Path) -> dict[str, Any] | None:
         "success": mean_success(runs, TEST),
         "runs": kept,
     }
+
+
+def publish(case: Case, folder: Path) -> None:
+    """Make the policy of a finished run the pretrained one of its world; its bundle says which command makes it."""
+    if RunFolder(folder).finished:
+        policy = load_policy(folder)
+        facts = {**policy.metadata.provenance, "command": f"python scripts/benchmark_worlds.py --only {case.name}"}
+        policy.metadata = replace(policy.metadata, provenance=facts)
+        make_folder(PRETRAINED)
+        policy.save(PRETRAINED / f"{case.name}.zip")
 
 
 def table(figures: Mapping[str, Any]) -> str:

@@ -182,9 +182,6 @@ def report(figures: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-_VERDICTS = {True: "pass", False: "FAIL", None: "not known"}
-
-
 def rendered(page: str, figures: Mapping[str, Any]) -> str:
     """Return the page of the worlds with its table of targets made from the figures."""
     return replace_part(page, Path(__file__).name, table(figures) if figures else "Not measured yet.")

@@ -1,9 +1,10 @@
-"""The ground floor: tuned hyperparameters for every algorithm and world."""
+"""The ground floor: tuned hyperparameters for every algorithm and world, and policies that were trained with them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import yaml
@@ -41,6 +42,16 @@ def tuned_algorithm(env_id: str, variants: Iterable[str] = ()) -> str:
     entries = {algo: _read(algo)["envs"] for algo in ALGORITHMS}
     tuned = (algo for name in _names(env_id, variants) for algo in ALGORITHMS if name in entries[algo])
     return next(tuned, ALGORITHMS[0])
+
+
+def pretrained_policies() -> dict[str, Traversable]:
+    """Return the bundles that are shipped, by the name of their world: ``"PandaPush"``, ``"Labyrinth-hard-1"``.
+
+    Each is the first seed of a row of the table of learning in docs/worlds.md, not the best one.
+    """
+    folder = files(__name__) / "pretrained"
+    found = sorted((file for file in folder.iterdir() if file.name.endswith(".zip")), key=lambda file: file.name)
+    return {file.name.removesuffix(".zip"): file for file in found}
 
 
 def _names(env_id: str, variants: Iterable[str]) -> list[str]:

@@ -29,6 +29,7 @@ from sim2real.deployment.policy import BundleInfo, Policy
 from sim2real.deployment.spaces import number_from_json, number_to_json, space_from_json, space_to_json
 from sim2real.domains.channels import Channel
 from sim2real.errors import Sim2RealError, check_keys, unknown_name
+from sim2real_policies import pretrained_policies
 
 SCHEMA = 1
 FILE_NAME = "policy.zip"
@@ -69,7 +70,8 @@ def load_policy(path_or_name: str | Path) -> Policy:
     """Load a policy; safe on files from strangers.
 
     Args:
-        path_or_name: A bundle, or a run folder that holds one as ``policy.zip``.
+        path_or_name: A bundle, a run folder that holds one as ``policy.zip``, or the name of a pretrained policy;
+            where both are there, the file or folder is meant.
 
     Raises:
         Sim2RealError: There is no such file, or it is no whole bundle; the message says which and what to do.
@@ -84,8 +86,11 @@ def load_policy(path_or_name: str | Path) -> Policy:
     elif not path.exists():
         if path.suffix or len(path.parts) > 1:
             raise Sim2RealError(f"{path}: no such file; give a policy bundle (policy.zip) or a run folder.")
-        unknown = unknown_name("pretrained policy", path_or_name, ())
-        raise Sim2RealError(f"{unknown} No file or run folder has that name either.")
+        pretrained = pretrained_policies()
+        if path.name not in pretrained:
+            unknown = unknown_name("pretrained policy", path.name, pretrained)
+            raise Sim2RealError(f"{unknown} No file or run folder has that name either.")
+        return unpack(pretrained[path.name].read_bytes(), path.name)
     elif not path.is_file():
         raise Sim2RealError(f"{path}: not a policy bundle: not a regular file.")
     try:
