@@ -1,12 +1,13 @@
 """Say how hard the targets of every world are: for policies trained without and with randomization, and from scratch.
 
-    python scripts/calibrate_targets.py --part source     # trains three policies a world in the nominal domain alone
-    python scripts/calibrate_targets.py --part scratch    # hours: one policy a target, from nothing, on the same budget
-    python scripts/calibrate_targets.py --render          # only the table, from the runs that are finished
+    python scripts/calibrate_targets.py --part randomized  # tests the pretrained policies
+    python scripts/calibrate_targets.py --part fixed       # hours: policies trained in the nominal domain alone
+    python scripts/calibrate_targets.py --part scratch     # hours: one policy a target, from nothing
+    python scripts/calibrate_targets.py --render           # only the table, from the runs that are finished
 
-Without --part it does both. Kill it at any time and run it again. The randomized policies are those of
-benchmark_worlds.py; the others have seeds of their own. The results go into docs/results/targets.json, the table into
-docs/worlds.md. A ladder is calibrated if a policy that has met the nominal domain only loses something on `mild` (its
+Without --part it does all three. Kill it at any time and run it again; a target that has changed is tested again. The
+results go into docs/results/targets.json, beside those that are there already, and the table into docs/worlds.md. A
+ladder is calibrated if a policy that has met the nominal domain only loses something on `mild` (its
 interval over all episodes lies below its success in the source), more than half of its success on `hard`, and a learner
 from scratch reaches 0.8 of that success on `hard`.
 """
@@ -21,19 +22,31 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from benchmark_worlds import POINTS, RUNS, source_training
-from world_runs import Case, Job, Test, do_jobs, find_cases, keep_figures, read_arguments, read_runs, replace_part
+from benchmark_worlds import POINTS, source_training
+from world_runs import (
+    Case,
+    Job,
+    Test,
+    do_jobs,
+    find_cases,
+    keep_figures,
+    read_arguments,
+    read_figures,
+    read_runs,
+    read_tests,
+    replace_part,
+)
 
 from sim2real.domains.targets import NOMINAL, find_target, list_targets
 from sim2real.errors import Sim2RealError
 from sim2real.evaluation.statistics import proportion_interval
 from sim2real.files import write_atomic
-from sim2real.training.folder import RunFolder
 from sim2real.training.train import make_config
+from sim2real_policies import pretrained_policies
 
 OUT = Path("runs/targets")
-SEEDS = (100, 101, 102)
-"""Of the policies without randomization."""
+FIXED_SEED = 100
+"""Of the first policy without randomization."""
 SCRATCH_SEED = 200
 """Of the first learner from scratch."""
 LADDER = ("mild", "medium", "hard", "out-of-range", "mujoco")
@@ -49,16 +62,18 @@ _TEST_SEED = 2_000  # one for all policies, so that they meet the same episodes
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--targets", metavar="GLOB", default="*", help="targets whose name fits, e.g. hard")
-    parser.add_argument("--part", choices=("source", "scratch"), help="do one part only")
+    parser.add_argument("--part", choices=KINDS, help="do one part only")
+    parser.add_argument("--seeds", metavar="N", type=int, default=3, help="without randomization (default: 3)")
     parser.add_argument(
         "--scratch-seeds", metavar="N", type=int, default=1, help="from scratch on a target (default: 1)"
     )
-    parser.add_argument("--worlds", metavar="DIR", type=Path, default=RUNS, help="folder of benchmark_worlds.py's runs")
     args = read_arguments(parser, out=OUT, episodes=100)
     cases = find_cases(args.only)
     failed = 0 if args.render else do_jobs([job for case in cases for job in make_jobs(case, args)], args.workers)
-    new = {case.name: entry for case in cases if (entry := judge(case, args.out, args.worlds))}
-    figures = keep_figures(args.docs / "results" / "targets.json", new)
+    file = args.docs / "results" / "targets.json"
+    before = read_figures(file)
+    new = {case.name: entry for case in cases if (entry := judge(case, args.out, before.get(case.name, {})))}
+    figures = keep_figures(file, new)
     page = args.docs / "worlds.md"
     write_atomic(page, rendered(page.read_text(encoding="utf-8"), figures))
     print(report(figures))
@@ -74,45 +89,48 @@ def make_jobs(case: Case, args: argparse.Namespace) -> list[Job]:
         if name != NOMINAL and fnmatch(name, args.targets)
     }
     tests = {name: Test(seed=_TEST_SEED, episodes=args.episodes, target=world) for name, world in targets.items()}
-    jobs = []
-    if args.part != "scratch":
-        nominal = Test(seed=_TEST_SEED, episodes=args.episodes)
-        for seed in SEEDS:
+    nominal = {_SOURCE: Test(seed=_TEST_SEED, episodes=args.episodes)}
+    folder, jobs = args.out / case.name, []
+    if args.part in (None, "randomized") and case.name in pretrained_policies():
+        jobs.append(Job(policy=case.name, folder=folder / "randomized", tests={**nominal, **tests}))
+    if args.part in (None, "fixed"):
+        for seed in range(FIXED_SEED, FIXED_SEED + args.seeds):
             config = replace(source, randomizer="none", seed=seed)
-            folder = args.out / case.name / "fixed" / f"seed_{seed}"
-            jobs.append(Job(config=config, folder=folder, tests={_SOURCE: nominal, **tests}))
-        for folder in sorted((args.worlds / case.name).glob("seed_*")):
-            if RunFolder(folder).finished:
-                config = replace(source, seed=int(folder.name.removeprefix("seed_")))
-                jobs.append(Job(config=config, folder=folder, tests=tests))
-    if args.part != "source":
+            jobs.append(Job(config=config, folder=folder / "fixed" / f"seed_{seed}", tests={**nominal, **tests}))
+    if args.part in (None, "scratch"):
         for name, world in targets.items():
             settings: dict[str, Any] = {"algo": source.algo, "steps": source.steps, "randomizer": "none"}
             config = make_config(world, **settings, seed=0, eval_every=max(1, source.steps // POINTS))
             for seed in range(SCRATCH_SEED, SCRATCH_SEED + args.scratch_seeds):
-                folder = args.out / case.name / f"scratch-{name}" / f"seed_{seed}"
-                jobs.append(Job(config=replace(config, seed=seed), folder=folder, tests={name: tests[name]}))
+                place = folder / f"scratch-{name}" / f"seed_{seed}"
+                jobs.append(Job(config=replace(config, seed=seed), folder=place, tests={name: tests[name]}))
     return jobs
 
 
-def judge(case: Case, out: Path, worlds: Path) -> dict[str, Any] | None:
-    """Return what policies of every kind come to on every target of a world; ``None`` while there are none."""
-    names = [name for name in list_targets(case.world) if name != NOMINAL]
+def judge(case: Case, out: Path, before: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what policies of every kind come to on every target of a world; ``None`` while there are none.
+
+    Args:
+        case: The world.
+        out: Folder of the runs.
+        before: What was kept of it earlier, which stands where a target is still the same and there is nothing new.
+    """
     folder = out / case.name
-    fixed, randomized = read_runs(folder / "fixed"), read_runs(worlds / case.name)
-    scratch = {name: read_runs(folder / f"scratch-{name}") for name in names}
-    if not fixed and not any(scratch.values()):
+    fixed, tested = read_runs(folder / "fixed"), read_tests(folder / "randomized")
+    targets: dict[str, Any] = {}
+    for name, target in list_targets(case.world).items():
+        name, where = (_SOURCE, {}) if name == NOMINAL else (name, {"kwargs": target.kwargs, "domain": target.domain})
+        runs = {"fixed": fixed, "randomized": [{"tests": tested}], "scratch": read_runs(folder / f"scratch-{name}")}
+        found = {kind: score for kind, entries in runs.items() if (score := pool(entries, name))}
+        old = before.get("targets", {}).get(name, {})
+        if all(old.get(key) == value for key, value in where.items()):
+            found = {**{kind: old[kind] for kind in KINDS if kind in old}, **found}
+        targets[name] = {**where, **found}
+    if not any(kind in scores for scores in targets.values() for kind in KINDS):
         return None
-    anyone = [*fixed, *(run for runs in scratch.values() for run in runs)][0]
-    targets = {}
-    for name in (_SOURCE, *names):
-        kinds = {"fixed": fixed, "randomized": randomized, "scratch": scratch.get(name, [])}
-        targets[name] = {kind: score for kind, runs in kinds.items() if (score := pool(runs, name))}
     return {
         "env": case.world.env.rpartition(":")[2],
         "kwargs": dict(case.world.kwargs),
-        "algo": anyone["algo"],
-        "steps": anyone["steps"],
         "targets": targets,
         "rules": check(targets),
     }

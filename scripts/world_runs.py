@@ -14,6 +14,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from sim2real.deployment.bundle import load_policy
 from sim2real.domains.randomizers import RandomizerSpec
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
@@ -62,17 +63,33 @@ class Test:
     target: World | None = None
     """The target; the source if ``None``."""
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return what it is, JSON-plain: kept with its result, which is that of this test and of no other."""
+        return {**vars(self), "target": None if self.target is None else self.target.to_dict()}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One training, and the tests of what it learned."""
+    """One training, or a policy that is there already, and the tests of it."""
 
-    config: TrainingConfig
-    """The training."""
     folder: Path
-    """Its run folder."""
+    """The run folder, and where the results of the tests are kept."""
     tests: Mapping[str, Test]
     """By name."""
+    config: TrainingConfig | None = None
+    """The training."""
+    policy: str | None = None
+    """Name of a pretrained policy; instead of a training."""
+
+    @property
+    def steps(self) -> int:
+        """Env steps of the training."""
+        return 0 if self.config is None else self.config.steps
+
+    def missing(self) -> list[str]:
+        """Return the names of the tests whose result is not there, or is that of another test of this name."""
+        found = read_tests(self.folder)
+        return [name for name, test in self.tests.items() if found.get(name, {}).get("test") != test.to_dict()]
 
 
 def read_arguments(parser: argparse.ArgumentParser, *, out: Path, episodes: int) -> argparse.Namespace:
@@ -96,10 +113,15 @@ def read_arguments(parser: argparse.ArgumentParser, *, out: Path, episodes: int)
     return args
 
 
+def read_figures(file: Path) -> dict[str, Any]:
+    """Return the rows of a file of results, by name; none if there is no such file."""
+    return _read(file)
+
+
 def keep_figures(file: Path, new: Mapping[str, Any]) -> dict[str, Any]:
     """Put new rows into a file of results; return all of them, by name."""
     make_folder(file.parent)
-    figures = dict(sorted({**_read(file), **new}.items()))
+    figures = dict(sorted({**read_figures(file), **new}.items()))
     write_json(file, figures)
     return figures
 
@@ -130,16 +152,16 @@ def do_jobs(jobs: Sequence[Job], workers: int) -> int:
         Sim2RealError: A folder holds another run than that of its job, or is in use.
     """
     for job in jobs:
-        if (files := RunFolder(job.folder)).config.exists():
+        if job.config is not None and (files := RunFolder(job.folder)).config.exists():
             with files.claim(job.config.to_dict(), resume=True):
                 pass
-    todo = [job for job in jobs if not job.tests.keys() <= read_tests(job.folder).keys()]
-    print(f"{len(todo)} of {len(jobs)} runs to do, {sum(job.config.steps for job in todo):,} steps", flush=True)
+    todo = [job for job in jobs if job.missing()]
+    print(f"{len(todo)} of {len(jobs)} runs to do, {sum(job.steps for job in todo):,} steps", flush=True)
     if not todo:
         return 0
     done = [0] * len(todo)
     with show_progress(sys.stderr.isatty()) as bars:
-        bar = bars.add("all runs", sum(job.config.steps for job in todo))
+        bar = bars.add("all runs", sum(job.steps for job in todo))
 
         def listener(index: int) -> Progress:
             def listen(steps: int) -> None:
@@ -171,30 +193,33 @@ def _train_and_test(job: Job, listener: Progress) -> bool:
             note_time()
 
     try:
-        is_new = not RunFolder(job.folder).finished
-        trained = run_training(job.config, job.folder, resume=True, listener=listen)
-        if is_new:
-            note_time()
-        for name, test in job.tests.items():
-            if name not in found["tests"]:
-                result = evaluate(
-                    trained.policy,
-                    target=test.target,
-                    randomizer=test.randomizer,
-                    episodes=test.episodes,
-                    seed=test.seed,
-                )
-                found["tests"][name] = {"success": result.success_rate, "episodes": test.episodes}
-                write_json(record, found)
+        if job.config is None:
+            assert job.policy is not None
+            make_folder(job.folder)
+            policy = load_policy(job.policy)
+        else:
+            is_new = not RunFolder(job.folder).finished
+            policy = run_training(job.config, job.folder, resume=True, listener=listen).policy
+            if is_new:
+                note_time()
+        for name in job.missing():
+            test = job.tests[name]
+            result = evaluate(
+                policy, target=test.target, randomizer=test.randomizer, episodes=test.episodes, seed=test.seed
+            )
+            score = {"success": result.success_rate, "episodes": test.episodes, "test": test.to_dict()}
+            found["tests"][name] = score
+            write_json(record, found)
     except Exception as error:  # one world that fails, for whatever reason, must not end a night's other runs
         message = " ".join(f"{type(error).__name__}: {error}".split())
         print(f"{job.folder}: {message}", flush=True)
         make_folder(failure.parent)
-        write_json(failure, {"failed": message, "algo": job.config.algo, "steps": job.config.steps})
+        algo = None if job.config is None else job.config.algo
+        write_json(failure, {"failed": message, "algo": algo, "steps": job.steps})
         return True
     scores = ", ".join(f"{name} {found['tests'][name]['success']:.2f}" for name in job.tests)
     minutes = (time.perf_counter() - start) / 60
-    print(f"{job.folder}: success {scores}; {job.config.steps:,} steps, {minutes:.1f} min", flush=True)
+    print(f"{job.folder}: success {scores}; {job.steps:,} steps, {minutes:.1f} min", flush=True)
     return False
 
 

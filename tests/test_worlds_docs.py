@@ -124,6 +124,11 @@ def test_finished_runs_stay_and_failed_ones_are_shown_and_done_again(script, tmp
     assert again["tests"]["nominal"]["episodes"] == 3
     assert again["minutes"] == finished["minutes"]
 
+    changed = {**more, "nominal": worlds.Test(seed=6, episodes=2)}
+    assert worlds.do_jobs([replace(jobs[0], tests=changed)], 1) == 0
+    assert worlds.read_tests(tmp_path / "seed_0")["nominal"]["episodes"] == 2
+    assert worlds.read_tests(tmp_path / "seed_0")["source"] == finished["tests"]["source"]
+
     other = replace(jobs[0], config=replace(config, steps=90))
     with pytest.raises(Sim2RealError, match="holds another run: its steps is 80, not 90"):
         worlds.do_jobs([other], 1)
@@ -175,6 +180,25 @@ def test_the_rules_of_a_ladder(script, mild, hard, scratch, rules):
     assert targets.check(found) == rules
     del found["hard"]
     assert targets.check(found) == {"mild": rules["mild"], "hard": None, "scratch": None}
+
+
+def test_what_was_measured_earlier_stands_until_its_target_changes(script, tmp_path, monkeypatch):
+    targets = script("calibrate_targets")
+    case = script("world_runs").Case(name="Some", world=World.of("sim2real/PandaReach-v0"))
+    now = list_targets(case.world)
+    kept = {name: {"kwargs": dict(now[name].kwargs), "domain": dict(now[name].domain)} for name in ("mild", "hard")}
+    kept["mild"] |= {"fixed": {"success": 0.8, "ci95": [0.7, 0.9]}, "scratch": {"success": 0.6}}
+    kept["hard"] |= {"fixed": {"success": 0.1}}
+    kept["hard"]["domain"]["payload"] = 0.123
+    monkeypatch.setattr(
+        targets, "read_runs", lambda folder: [run(100, {"source": 1.0, "mild": 0.9})] if folder.name == "fixed" else []
+    )
+    found = targets.judge(case, tmp_path, {"targets": kept})["targets"]
+    assert found["source"]["fixed"]["success"] == 1.0
+    assert found["mild"]["fixed"]["success"] == 0.9
+    assert found["mild"]["scratch"] == {"success": 0.6}
+    assert set(found["hard"]) == {"kwargs", "domain"}
+    assert json.loads(json.dumps(found)) == found
 
 
 def test_the_table_of_targets_keeps_stories_apart(script):
