@@ -77,6 +77,40 @@ def test_the_targets_of_the_ladder_exist_and_differ(env_id):
         assert low <= value <= high, f"mild leaves the training range in {name}"
 
 
+def excess(env):
+    """Return how fast what moves is, over what it can be without an explosion; not clipped, as what is observed is."""
+    if hasattr(env, "robot"):
+        tip = np.linalg.norm(env.robot.state.velocity) / 6.0
+        # One that slips away under the hand may be fast.
+        return tip if env.task.cube is None else max(tip, np.linalg.norm(env.task.cube.velocity) / 10.0)
+    if hasattr(env, "vehicle"):
+        state = env.vehicle.state
+        return max(np.hypot(state.forward, state.left) / 7.0, abs(state.yaw_rate) / 30.0)
+    return max(np.hypot(*env.board.velocity) / 1.5, env.board.height / 0.03)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("env_id", IDS)
+def test_a_thousand_domains_inside_the_bounds_neither_explode_nor_crash(env_id, engine):
+    rng = np.random.default_rng(0)
+    with closing(gym.make(env_id, engine=engine)) as made:
+        env = made.unwrapped
+        low, high = np.array([(p.low, p.high) for p in env.domain_space.values()]).T
+        for number in range(1000):
+            # Every other one in a corner of the space.
+            drawn = np.where(rng.random(len(low)) < 0.5, low, high) if number % 2 else rng.uniform(low, high)
+            domain = dict(zip(env.domain_space, drawn.tolist(), strict=True))
+            env.reset(seed=number, options={"domain": domain})
+            action = rng.choice([-1.0, 1.0], env.action_space.shape).astype(np.float32)
+            for _ in range(4):
+                observation, reward, terminated, *_ = env.step(action)
+                assert np.isfinite(observation).all(), domain
+                assert abs(reward) < 100.0, domain
+                assert excess(env) < 1.0, domain
+                if terminated:
+                    break
+
+
 def test_a_world_does_not_feel_the_others_of_its_process():
     alone = {}
     for env_id in IDS:
