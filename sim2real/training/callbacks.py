@@ -24,7 +24,7 @@ class Milestones(BaseCallback):
     Args:
         folder: Where the curve and the checkpoints go.
         evaluator: The episodes that make a point of the curve.
-        predict: The current policy, deterministic.
+        current: Returns the policy as it is now, deterministic; asked once for every evaluation.
         seed: The run's seed.
         eval_every: Steps between two evaluations; also evaluated are step 0 and the end.
         checkpoint_every: Steps between two checkpoints.
@@ -34,14 +34,14 @@ class Milestones(BaseCallback):
         self,
         folder: RunFolder,
         evaluator: Evaluator,
-        predict: Predict,
+        current: Callable[[], Predict],
         *,
         seed: int,
         eval_every: int,
         checkpoint_every: int,
     ) -> None:
         super().__init__()
-        self._folder, self._evaluator, self._predict = folder, evaluator, predict
+        self._folder, self._evaluator, self._current = folder, evaluator, current
         self._seed, self._eval_every, self._checkpoint_every = seed, eval_every, checkpoint_every
         self._next_evaluation = 0
         self._next_checkpoint = 0
@@ -69,7 +69,7 @@ class Milestones(BaseCallback):
         return True
 
     def _evaluate(self, step: int) -> None:
-        score = Score.of(self._evaluator.run(self._predict))
+        score = Score.of(self._evaluator.run(self._current()))
         self._folder.append_curve({"step": step, **vars(score)})
         self.logger.record("evaluation/return_mean", score.return_mean)
         if score.success_rate is not None:

@@ -265,7 +265,7 @@ def _learn(config: TrainingConfig, files: RunFolder, prepare: Prepare | None, li
             Milestones(
                 files,
                 evaluator,
-                lambda observation: Policy.from_sb3(learner).predict(observation),
+                lambda: Policy.from_sb3(learner).predict,
                 seed=config.seed,
                 eval_every=config.eval_every,
                 checkpoint_every=config.checkpoint_every,
