@@ -9,7 +9,7 @@ ARM_DOMAIN = DomainSpace(
         # Mass and inertia of every moving link.
         "link_mass": Parameter(nominal=1.0, low=0.5, high=1.6, operator="*", train=(0.85, 1.15)),
         # Viscous friction of a joint of 100 N m; that of others is in proportion to their torque.
-        "joint_damping": Parameter(nominal=0.0, low=0.0, high=16.0, unit="N m s/rad", train=(0.0, 4.0)),
+        "joint_damping": Parameter(nominal=0.0, low=0.0, high=20.0, unit="N m s/rad", train=(0.0, 8.0)),
         # Dry friction of the strongest joints; that of weaker ones is smaller in proportion to their torque.
         "joint_friction": Parameter(nominal=0.5, low=0.0, high=10.0, unit="N m", train=(0.0, 2.0)),
         # Largest torque of every motor.
