@@ -12,6 +12,7 @@ from sim2real.domains.check_env import check_env
 from sim2real.domains.contract import domain_space
 from sim2real.domains.targets import find_target, list_targets
 from sim2real.domains.world import World
+from sim2real.errors import Sim2RealError
 from sim2real_envs.engines import ENGINES
 
 IDS = sorted(env_id for env_id in gym.registry if env_id.startswith("sim2real/"))
@@ -43,6 +44,35 @@ def test_there_are_worlds():
 def test_every_check_of_check_env_is_ok(env_id, engine):
     report = check_env(World.of(env_id, kwargs={"engine": engine}))
     assert [f"{check.name}: {check.detail}" for check in report.checks if check.status != "ok"] == []
+
+
+@pytest.mark.parametrize(
+    ("env_id", "kwargs"),
+    [
+        ("sim2real/PandaReach-v0", {"control": "joint"}),
+        ("sim2real/PandaPush-v0", {"observation": "goal"}),
+        ("sim2real/XArm6PickAndPlace-v0", {"observation": "goal", "control": "joint", "engine": "mujoco"}),
+        ("sim2real/Drive-v0", {"observation": "camera"}),
+        ("sim2real/Labyrinth-v0", {"layout": "hard-1"}),
+        ("sim2real/Labyrinth-v0", {"observation": "camera", "layout": "classic"}),
+    ],
+)
+def test_every_check_of_check_env_is_ok_in_variants(env_id, kwargs):
+    report = check_env(World.of(env_id, kwargs=kwargs))
+    assert [f"{check.name}: {check.detail}" for check in report.checks if check.status not in ("ok", "skipped")] == []
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("env_id", IDS)
+def test_a_closed_env_says_so(env_id, engine):
+    env = gym.make(env_id, engine=engine)
+    env.reset(seed=0)
+    action = env.action_space.sample()
+    env.close()
+    for use in (env.reset, lambda: env.step(action)):
+        with pytest.raises(Sim2RealError, match=r"^the env is closed; make a new one\.$"):
+            use()
+    env.close()
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -39,10 +39,12 @@ class ActionCheck:
             if max(numbers) <= 1.0 and min(numbers) >= -1.0 and sum(numbers) < math.inf:  # NaN fails one of them
                 return numbers
         try:
-            values = np.asarray(action, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise Sim2RealError(f"action {action!r} is not a vector of numbers.") from None
-        numbers = values.ravel().tolist()
+            values = np.asarray(action)
+        except ValueError:  # rows of different lengths
+            values = np.asarray(None)
+        if values.dtype.kind not in "biuf":
+            raise Sim2RealError(f"action {action!r} is not a vector of numbers.")
+        numbers = values.astype(np.float64).ravel().tolist()
         if values.ndim != 1 or len(numbers) != self._width:
             raise Sim2RealError(f"action has shape {values.shape}; {self._needed_by} needs ({self._width},).")
         if not all(map(math.isfinite, numbers)):

@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2real.errors import Sim2RealError
 from sim2real_envs.simulation import GRAVITY, count_substeps
 
 # What MuJoCo has to say goes to the program's log, not into a file MUJOCO_LOG.TXT where the user happens to be.
@@ -29,6 +30,7 @@ class MujocoSimulation:
 
     def __init__(self, spec: mujoco.MjSpec, *, control_dt: float, physics_dt: float) -> None:
         self.substeps = count_substeps(control_dt, physics_dt)
+        self._closed = False
         self.control_dt = control_dt
         self.physics_dt = physics_dt
         spec.option.timestep = physics_dt
@@ -54,7 +56,13 @@ class MujocoSimulation:
         return math.atan2(x, -z)
 
     def focus(self) -> None:
-        """Do nothing: unlike Bullet's, MuJoCo's worlds share nothing within a process."""
+        """Do nothing with an open world: unlike Bullet's, MuJoCo's share nothing within a process.
+
+        Raises:
+            Sim2RealError: The world is closed.
+        """
+        if self._closed:
+            raise Sim2RealError("the env is closed; make a new one.")
 
     def reset(self) -> None:
         """Forget everything that has happened: positions and velocities of the model, no contacts, no warm start."""
@@ -69,4 +77,5 @@ class MujocoSimulation:
         mujoco.mj_step(self.model, self.data, self.substeps)
 
     def close(self) -> None:
-        """Do nothing: the memory goes with the object."""
+        """Refuse to go on; the memory goes with the object."""
+        self._closed = True

@@ -9,6 +9,7 @@ import numpy as np
 
 from sim2real.errors import Sim2RealError
 from sim2real_envs.bullet import pybullet as p
+from sim2real_envs.engines import check_time
 
 GRAVITY = 9.81
 """Magnitude of gravity [m/s^2]."""
@@ -78,8 +79,13 @@ class Simulation:
         """Make this world the one that the process simulates, before anything that looks for contacts.
 
         Bullet keeps the contact threshold once for the whole process: a world would feel that of another one.
+
+        Raises:
+            Sim2RealError: The world is closed.
         """
         global _threshold_in_force
+        if not self.close.alive:
+            raise Sim2RealError("the env is closed; make a new one.")
         if _threshold_in_force != self._contact_threshold:
             p.setPhysicsEngineParameter(contactBreakingThreshold=self._contact_threshold, physicsClientId=self.client)
             _threshold_in_force = self._contact_threshold
@@ -117,9 +123,8 @@ def count_substeps(control_dt: float, physics_dt: float) -> int:
     Raises:
         Sim2RealError: A time is not positive, or the physics step does not divide the control step.
     """
-    for name, value in (("control_dt", control_dt), ("physics_dt", physics_dt)):
-        if not (math.isfinite(value) and value > 0.0):
-            raise Sim2RealError(f"{name} = {value} must be a positive time in seconds.")
+    check_time("control_dt", control_dt)
+    check_time("physics_dt", physics_dt)
     ratio = control_dt / physics_dt
     substeps = round(ratio)
     if substeps < 1 or abs(ratio - substeps) > 1e-6 * ratio:

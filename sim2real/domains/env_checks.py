@@ -96,6 +96,8 @@ def sb3_checker(subject: Subject) -> Outcome:
 
     with subject.env() as env:
         env.action_space.seed(subject.seed)
+        if env.has_wrapper_attr("compute_reward"):  # which SB3's checker looks for outside; wrappers hand nothing on
+            env.compute_reward = env.get_wrapper_attr("compute_reward")  # type: ignore[attr-defined]
         messages = list(dict.fromkeys(_warnings(partial(check_env, env))))
     return _judge(messages, [m for m in messages if "not supported" in m])
 

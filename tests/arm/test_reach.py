@@ -252,6 +252,14 @@ def test_the_flat_form_does_not_pose_as_a_goal_env(make):
             {"render_mode": "rgb_arrays"},
             "unknown render_mode 'rgb_arrays'. Did you mean 'rgb_array'? Known: human, rgb_array.",
         ),
+        ({"success_distance": "a"}, "success_distance = 'a' must be a positive length in metres."),
+        ({"robot": ["panda"]}, "unknown robot \"['panda']\". Did you mean 'panda'? Known: kuka, panda, xarm6."),
+        ({"physics_dt": "0.004"}, "physics_dt = '0.004' must be a positive time in seconds."),
+        ({"physics_dt": 0.02}, "physics_dt = 0.02 s is too coarse for this world in pybullet; at most 0.01 s."),
+        (
+            {"physics_dt": 0.004, "engine": "mujoco"},
+            "physics_dt = 0.004 s is too coarse for this world in mujoco; at most 0.002 s.",
+        ),
         ({"success_distance": -1.0}, "success_distance = -1.0 must be a positive length in metres."),
     ],
 )

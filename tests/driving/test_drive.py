@@ -434,6 +434,15 @@ def test_targets_are_inside_the_bounds_and_the_last_outside_of_training(make, en
     ("kwargs", "message"),
     [
         ({"rays": 20}, "rays = 20 must be 16 or 32."),
+        ({"rays": 32.0}, "rays = 32.0 must be 16 or 32."),
+        ({"difficulty": "a"}, "difficulty = 'a' must be between 0 (a circle) and 1."),
+        ({"track_width": None}, "width = None must be between 0.8 and 1.5 metres."),
+        ({"physics_dt": 0.04}, "physics_dt = 0.04 s is too coarse for this world in pybullet; at most 0.02 s."),
+        (
+            {"physics_dt": 0.01, "engine": "mujoco"},
+            "physics_dt = 0.01 s is too coarse for this world in mujoco; at most 0.008 s.",
+        ),
+        ({"control_dt": "a"}, "control_dt = 'a' must be a positive time in seconds."),
         ({"tracks": 0}, "tracks = 0 must be a whole number from 1 to 64."),
         ({"difficulty": 2.0}, "difficulty = 2.0 must be between 0 (a circle) and 1."),
         ({"cars": 9}, "cars = 9 must be a whole number from 0 to 4."),

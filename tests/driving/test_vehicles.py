@@ -10,11 +10,23 @@ import pybullet_data
 import pytest
 from driving_plants import ENGINES, acceleration, make_vehicle
 
+from sim2real_envs.driving import skid
 from sim2real_envs.driving.body import PlanarBody
 from sim2real_envs.driving.racecar import MAX_STEERING, STALL_FORCE, TOP_SPEED, WHEELBASE, RaceCar
 from sim2real_envs.driving.skid import TRACK_WIDTH, SkidSteer
 from sim2real_envs.driving.tyres import cornering_force, sliding_force, within_grip
 from sim2real_envs.simulation import GRAVITY, Simulation
+
+
+@pytest.mark.parametrize("friction", [0.75, 1.0, 1.25])
+@pytest.mark.parametrize("vehicle", [RaceCar, SkidSteer])
+def test_full_throttle_and_full_brake_turn_nothing_over(vehicle, friction):
+    made = make_vehicle(vehicle, "mujoco", tyre_friction=friction)
+    forwards = [0.0, 1.0] if vehicle is RaceCar else [1.0, 1.0]
+    for action in (forwards, [-number for number in forwards]):
+        for _ in range(50):
+            assert not made.step(action, 1.0)
+    assert made.state.forward < -0.75 * (TOP_SPEED if vehicle is RaceCar else skid.TOP_SPEED)
 
 
 @pytest.fixture

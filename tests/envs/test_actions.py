@@ -27,7 +27,10 @@ def test_an_action_is_clipped_to_its_box(action):
         ([0.0, 0.0, np.inf], "action wheels[1] (channel 2) = inf must be a finite number."),
         (np.array([0.0, np.nan, 0.0], np.float32), "action wheels[0] (channel 1) = nan must be a finite number."),
         (["left", 0.0, 0.0], "action ['left', 0.0, 0.0] is not a vector of numbers."),
-        (None, "action has shape (); the car needs (3,)."),
+        (["0.5", "0.5", "0.5"], "action ['0.5', '0.5', '0.5'] is not a vector of numbers."),
+        ([0.0, 1j, 0.0], "action [0.0, 1j, 0.0] is not a vector of numbers."),
+        ([[0.0], 0.0, 0.0], "action [[0.0], 0.0, 0.0] is not a vector of numbers."),
+        (None, "action None is not a vector of numbers."),
     ],
 )
 def test_an_action_that_cannot_be_is_named(action, message):

@@ -300,7 +300,21 @@ def test_targets_are_inside_the_bounds_and_the_ladder_leaves_the_range_of_traini
             "unknown render_mode 'rgb_arrays'. Did you mean 'rgb_array'? Known: human, rgb_array.",
         ),
         ({"engine": "mujoko"}, "unknown engine 'mujoko'. Did you mean 'mujoco'? Known: mujoco, pybullet."),
-        ({"physics_dt": 0.01}, "physics_dt = 0.01 s is too coarse for walls of this size; at most 0.005 s."),
+        (
+            {"layout": "easy-01"},
+            "unknown layout 'easy-01'. "
+            "Known: classic, easy-<number>, hard-<number>, medium-<number>.",
+        ),
+        (
+            {"layout": ["easy-1"]},
+            "unknown layout \"['easy-1']\". "
+            "Known: classic, easy-<number>, hard-<number>, medium-<number>.",
+        ),
+        ({"physics_dt": 0.008}, "physics_dt = 0.008 s is too coarse for this world in pybullet; at most 0.005 s."),
+        (
+            {"physics_dt": 0.004, "engine": "mujoco"},
+            "physics_dt = 0.004 s is too coarse for this world in mujoco; at most 0.0025 s.",
+        ),
     ],
 )
 def test_bad_arguments_are_named(kwargs, message):

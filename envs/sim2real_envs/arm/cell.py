@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 from sim2real_envs.arm.plant import ArmPlant, Hand
 from sim2real_envs.arm.props import Cube
 from sim2real_envs.arm.robot import RobotModel
-from sim2real_envs.engines import check_engine
+from sim2real_envs.engines import TimeStep, choose_physics_dt
 from sim2real_envs.simulation import Simulation
 
 if TYPE_CHECKING:
     from sim2real_envs.mujoco_simulation import MujocoSimulation
 
-PHYSICS_DT = {"pybullet": 0.004, "mujoco": 0.001}
-"""Time step of the physics of an engine, unless told otherwise [s]. Bullet's motors are constraints, which bear a long
-one; MuJoCo's are stiff springs and dampers, and with 4 ms would kick what the hand touches."""
+TIME_STEPS = {
+    "pybullet": TimeStep(usual=0.004, longest=0.01),
+    "mujoco": TimeStep(usual=0.001, longest=0.002),
+}
+"""Of the physics. Bullet's motors are constraints, which bear a long one; MuJoCo's are stiff springs and dampers, and
+with 4 ms would kick what the hand touches."""
 _GRIP_ITERATIONS = 50
 """Of Bullet's solver. With 10 a gripper would press with 17 N where it has 30 N, and sink into what it holds."""
 
@@ -44,14 +47,12 @@ def build_cell(
         hand: What of its hand takes part.
         with_cube: Whether there is a cube on a table.
         control_dt: Time between two actions [s].
-        physics_dt: Time step of the physics [s]; must divide ``control_dt``. ``None`` for :data:`PHYSICS_DT`.
+        physics_dt: Time step of the physics [s]; must divide ``control_dt``. ``None`` for the usual one.
 
     Raises:
         Sim2RealError: The engine is unknown or not installed, or the times do not fit together.
     """
-    check_engine(engine)
-    if physics_dt is None:
-        physics_dt = PHYSICS_DT[engine]
+    physics_dt = choose_physics_dt(engine, physics_dt, TIME_STEPS)
     if engine == "mujoco":
         from sim2real_envs.arm.mujoco_arm import MujocoArm, arm_spec
         from sim2real_envs.arm.mujoco_props import MujocoCube, add_cube

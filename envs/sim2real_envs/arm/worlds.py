@@ -65,7 +65,7 @@ class RobotWorld(ArmEnv, EzPickle):
             control_dt=control_dt,
             physics_dt=physics_dt,
         )
-        if robot not in ROBOTS:
+        if not isinstance(robot, str) or robot not in ROBOTS:
             raise unknown_name("robot", robot, ROBOTS)
         model = ROBOTS[robot]
         if success_distance is None:

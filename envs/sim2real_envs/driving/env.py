@@ -105,7 +105,7 @@ class DriveEnv(gym.Env[Any, Array]):
             raise unknown_name("render_mode", render_mode, self.metadata["render_modes"])
         if observation not in ("lidar", "camera"):
             raise unknown_name("observation", observation, ("lidar", "camera"))
-        if rays not in (16, 32):
+        if not isinstance(rays, int) or rays not in (16, 32):
             raise Sim2RealError(f"rays = {rays!r} must be 16 or 32.")
         if isinstance(tracks, bool) or not isinstance(tracks, int) or not 1 <= tracks <= MAX_TRACKS:
             raise Sim2RealError(f"tracks = {tracks!r} must be a whole number from 1 to {MAX_TRACKS}.")

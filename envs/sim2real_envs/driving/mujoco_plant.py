@@ -224,6 +224,7 @@ def _add_vehicle(spec: mujoco.MjSpec, vehicle: type[Vehicle]) -> None:
     for number, body in enumerate(corner_bodies):
         _add_wheel(body, axles, number)
         motor = spec.add_actuator(target=f"spin_{number}", trntype=mujoco.mjtTrn.mjTRN_JOINT)
+        motor.forcelimited, motor.forcerange = True, [-axles.motor_limit, axles.motor_limit]
         motor.gainprm[0] = axles.motor_gain
         motor.biastype = mujoco.mjtBias.mjBIAS_AFFINE
         motor.biasprm[2] = -axles.motor_drag * axles.radius  # per speed of the joint

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.domains.space import Domain
-from sim2real_envs.engines import check_engine
+from sim2real_envs.engines import TimeStep, choose_physics_dt
 
 if TYPE_CHECKING:
     from sim2real_envs.driving.course import Course
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 RIDE_HEIGHT = 0.1
 """Height at which vehicles, walls and beams meet [m]."""
+
+TIME_STEPS = {"pybullet": TimeStep(usual=0.01, longest=0.02), "mujoco": TimeStep(usual=0.004, longest=0.008)}
+"""Of the physics: with computed tyres, and with wheels on springs that touch the ground."""
 
 Size = tuple[float, float, float]
 """Half extents of a box [m]."""
@@ -121,15 +124,11 @@ def make_plant(
     Raises:
         Sim2RealError: The engine is unknown or not installed, or the times do not fit together.
     """
-    check_engine(engine)
+    physics_dt = choose_physics_dt(engine, physics_dt, TIME_STEPS)
     if engine == "mujoco":
         from sim2real_envs.driving.mujoco_plant import MujocoPlant
 
-        return MujocoPlant(
-            vehicle, course, boxes, control_dt=control_dt, physics_dt=0.004 if physics_dt is None else physics_dt
-        )
+        return MujocoPlant(vehicle, course, boxes, control_dt=control_dt, physics_dt=physics_dt)
     from sim2real_envs.driving.bullet_plant import BulletPlant
 
-    return BulletPlant(
-        vehicle, course, boxes, control_dt=control_dt, physics_dt=0.01 if physics_dt is None else physics_dt
-    )
+    return BulletPlant(vehicle, course, boxes, control_dt=control_dt, physics_dt=physics_dt)

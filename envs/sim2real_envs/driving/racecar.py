@@ -103,6 +103,7 @@ class RaceCar(Vehicle):
         steered=True,
         motor_gain=STALL_FORCE * _WHEEL_RADIUS / 4,
         motor_drag=STALL_FORCE * _WHEEL_RADIUS / 4 / TOP_SPEED,
+        motor_limit=2.0 * STALL_FORCE * _WHEEL_RADIUS / 4,  # when it brakes against its speed
     )
     make_tyres = SingleTrack
     lidar_position = 0.1025

@@ -23,7 +23,8 @@ TRACK_WIDTH = SCALE * 0.5708
 TOP_SPEED = 2.5
 """Of the wheels' rims [m/s]."""
 
-_MOTOR_GAIN = 3.0  # torque per speed that a wheel's rim is wrong [N m s/m]; what its tyre holds is 0.5 N m
+_MOTOR_GAIN = 2.5  # torque per speed that a wheel's rim is wrong [N m s/m]
+_MOTOR_LIMIT = 0.7  # [N m]; what a tyre holds is 0.5 N m, and several times that would turn the vehicle over
 
 
 class SlidingWheels:
@@ -80,6 +81,7 @@ class SkidSteer(Vehicle):
         steered=False,
         motor_gain=_MOTOR_GAIN,
         motor_drag=_MOTOR_GAIN,
+        motor_limit=_MOTOR_LIMIT,
     )
     make_tyres = SlidingWheels
     lidar_position = 0.1

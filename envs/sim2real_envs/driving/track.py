@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.errors import Sim2RealError
+from sim2real_envs.arguments import is_number
 
 Array = NDArray[np.float64]
 
@@ -103,10 +104,10 @@ def make_track(seed: int, *, difficulty: float = 0.5, width: float = 1.2) -> Tra
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise Sim2RealError(f"track seed = {seed!r} must be a whole number that is not negative.")
-    if not 0.0 <= difficulty <= 1.0:
-        raise Sim2RealError(f"difficulty = {difficulty} must be between 0 (a circle) and 1.")
-    if not 0.8 <= width <= 1.5:
-        raise Sim2RealError(f"width = {width} must be between 0.8 and 1.5 metres.")
+    if not is_number(difficulty) or not 0.0 <= difficulty <= 1.0:
+        raise Sim2RealError(f"difficulty = {difficulty!r} must be between 0 (a circle) and 1.")
+    if not is_number(width) or not 0.8 <= width <= 1.5:
+        raise Sim2RealError(f"width = {width!r} must be between 0.8 and 1.5 metres.")
     rng = np.random.default_rng(seed)
     turning = 1.0 + difficulty
     for _ in range(_ATTEMPTS):

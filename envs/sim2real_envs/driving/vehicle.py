@@ -61,6 +61,8 @@ class Axles:
     """Torque of a wheel's motor per unit of its drive [N m]."""
     motor_drag: float
     """Torque that it loses per speed of the rim [N m s/m]."""
+    motor_limit: float
+    """Largest torque of a wheel's motor [N m]."""
 
 
 class Vehicle(ABC):

@@ -16,7 +16,6 @@ from sim2real_envs.labyrinth.layout import WALL_THICKNESS, Layout
 from sim2real_envs.labyrinth.route import Point
 from sim2real_envs.simulation import GRAVITY, Simulation, count_substeps
 
-_PHYSICS_DT = 0.004  # [s]
 _BLOCKS = 2  # how often gravity is turned in a control step
 _SHAPES_A_BODY = 16  # createCollisionShapeArray silently drops what is more
 _FAR = (0.0, 0.0, 10.0)
@@ -34,14 +33,13 @@ class BulletBoard(Board):
     Args:
         layout: Walls.
         control_dt: Time between two actions [s].
-        physics_dt: Time step of the physics [s], 4 ms if ``None``; must divide ``control_dt``.
+        physics_dt: Time step of the physics [s]; must divide ``control_dt``.
 
     Raises:
         Sim2RealError: The two times do not fit together.
     """
 
-    def __init__(self, layout: Layout, *, control_dt: float, physics_dt: float | None = None) -> None:
-        physics_dt = _PHYSICS_DT if physics_dt is None else physics_dt
+    def __init__(self, layout: Layout, *, control_dt: float, physics_dt: float) -> None:
         whole, rest = divmod(count_substeps(control_dt, physics_dt), _BLOCKS)
         simulation = Simulation(control_dt=control_dt, physics_dt=physics_dt, steps_a_call=1 if rest else whole)
         super().__init__(simulation, blocks=_BLOCKS)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sim2real.domains.channels import Channel
 from sim2real.domains.space import Domain, DomainSpace
-from sim2real.errors import Sim2RealError, unknown_name
+from sim2real.errors import unknown_name
 from sim2real_envs.actions import ActionCheck
 from sim2real_envs.labyrinth.board import MAX_TILT, make_board
 from sim2real_envs.labyrinth.camera import CAMERA_CHANNELS, PICTURES, Camera
@@ -28,9 +28,6 @@ from sim2real_envs.labyrinth.scene import PHOTO_SIZE, Scene
 Array = NDArray[Any]
 
 WAYPOINTS_AHEAD = 3
-SLOWEST_PHYSICS = 0.005
-"""Longest physics step [s]: the fastest marble inside the bounds, 1.25 m/s, then moves less in one than the smallest's
-radius and half a wall."""
 
 _START_SPREAD = 0.004  # half edge of the square that the marble starts in [m]
 _CHANNELS = (
@@ -73,7 +70,7 @@ class LabyrinthEnv(gym.Env[Array, Array], EzPickle):
         engine: ``"pybullet"`` or ``"mujoco"``.
         render_mode: ``None``, ``"rgb_array"`` or ``"human"``.
         control_dt: Time between two actions [s].
-        physics_dt: Time step of the physics [s]; must divide ``control_dt``; at most 5 ms. If ``None``, what suits the
+        physics_dt: Time step of the physics [s]; must divide ``control_dt``. If ``None``, what suits the
             engine: 4 ms in PyBullet, 2 ms in MuJoCo.
 
     Raises:
@@ -117,10 +114,6 @@ class LabyrinthEnv(gym.Env[Array, Array], EzPickle):
         ):
             if value not in known and not (kind == "render_mode" and value is None):
                 raise unknown_name(kind, value, known)
-        if physics_dt is not None and physics_dt > SLOWEST_PHYSICS:
-            raise Sim2RealError(
-                f"physics_dt = {physics_dt:g} s is too coarse for walls of this size; at most {SLOWEST_PHYSICS:g} s."
-            )
         self.layout = find_layout(layout)
         self.render_mode = render_mode
         self.board = make_board(engine, self.layout, control_dt=control_dt, physics_dt=physics_dt)

@@ -19,7 +19,6 @@ from sim2real_envs.labyrinth.route import Point
 from sim2real_envs.mujoco_simulation import MujocoSimulation
 from sim2real_envs.simulation import GRAVITY
 
-_PHYSICS_DT = 0.002  # [s]
 _BLOCKS = 5  # how often the drive hears where to go in a control step
 _PLATE_DENSITY = 1.2  # of plywood with its walls [kg/m^2]
 _DRIVE_LIMIT = 0.3  # largest moment of the drive [N m]
@@ -45,16 +44,14 @@ class MujocoBoard(Board):
     Args:
         layout: Walls.
         control_dt: Time between two actions [s].
-        physics_dt: Time step of the physics [s], 2 ms if ``None``; must divide ``control_dt``.
+        physics_dt: Time step of the physics [s]; must divide ``control_dt``.
 
     Raises:
         Sim2RealError: The two times do not fit together.
     """
 
-    def __init__(self, layout: Layout, *, control_dt: float, physics_dt: float | None = None) -> None:
-        simulation = MujocoSimulation(
-            _describe(layout), control_dt=control_dt, physics_dt=_PHYSICS_DT if physics_dt is None else physics_dt
-        )
+    def __init__(self, layout: Layout, *, control_dt: float, physics_dt: float) -> None:
+        simulation = MujocoSimulation(_describe(layout), control_dt=control_dt, physics_dt=physics_dt)
         super().__init__(simulation, blocks=_BLOCKS)
         self._world = simulation
         self._model, self._data = model, data = simulation.model, simulation.data

@@ -18,7 +18,8 @@ CUBE_CHANNELS = (
 """From the end effector to the cube; its velocity; cosine and sine of four times its yaw."""
 
 _BEHIND = 0.03
-"""From the middle of the cube to the hand that pushes it [m]: they just touch, whatever the size of the cube."""
+"""From the middle of the cube to where the hand is drawn, behind it [m]: a little less than where they touch, so that
+being drawn there is pushing."""
 
 
 class CubeTask(Task):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sim2real.domains.channels import Channel
 from sim2real.domains.space import DomainSpace
 from sim2real.errors import Sim2RealError
+from sim2real_envs.arguments import is_number
 from sim2real_envs.arm.plant import Hand, RobotState
 from sim2real_envs.arm.props import Cube
 
@@ -137,5 +138,5 @@ def length(vectors: Array) -> Array:
 def check_lengths(**lengths: float) -> None:
     """Raise a :class:`Sim2RealError` unless every length is a positive number of metres."""
     for name, value in lengths.items():
-        if not (np.isfinite(value) and value > 0.0):
-            raise Sim2RealError(f"{name} = {value} must be a positive length in metres.")
+        if not is_number(value) or not value > 0.0:
+            raise Sim2RealError(f"{name} = {value!r} must be a positive length in metres.")
