@@ -46,6 +46,15 @@ def train(
     n_envs: Annotated[
         str, typer.Option(metavar="N|auto", help="Environments stepped side by side.", rich_help_panel=LEARNING)
     ] = "auto",
+    workers: Annotated[
+        int,
+        typer.Option(
+            parser=options.at_least(0),
+            metavar="N",
+            help="Processes that the environments step in, 0 for none of their own; the result is the same.",
+            rich_help_panel=LEARNING,
+        ),
+    ] = 0,
     eval_every: options.EvalEvery = None,
     eval_episodes: options.EvalEpisodes = 20,
     checkpoint_every: Annotated[
@@ -87,6 +96,7 @@ def train(
         eval_every=eval_every,
         eval_episodes=eval_episodes,
         checkpoint_every=checkpoint_every,
+        workers=workers,
         resume=resume,
         progress=output.progress,
     )

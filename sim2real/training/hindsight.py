@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from stable_baselines3.common.vec_env import VecNormalize
+
+from sim2real.domains.contract import Env
 
 Array = NDArray[Any]
 
@@ -39,9 +41,9 @@ class HindsightReplayBuffer(ReplayBuffer):
         self._added = np.zeros(1, np.int64)  # an array, so that it is saved with the others
         self._ends = np.full((self.buffer_size, self.n_envs), _OPEN, np.int64)
         self._begins = np.zeros(self.n_envs, np.int64)
-        self._env: VecEnv | None = None
+        self._env: Env | None = None
 
-    def set_env(self, env: VecEnv) -> None:
+    def set_env(self, env: Env) -> None:
         """Say whose ``goal_reward`` is asked."""
         self._env = env
 
@@ -111,5 +113,5 @@ class HindsightReplayBuffer(ReplayBuffer):
 
     def _goal_reward(self, observations: Array) -> Array:
         assert self._env is not None
-        rewards: Array = self._env.env_method("goal_reward", observations, indices=[0])[0]
+        rewards: Array = self._env.get_wrapper_attr("goal_reward")(observations)
         return rewards

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -10,9 +11,8 @@ import numpy as np
 import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.noise import NormalActionNoise
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize
 
 from sim2real.domains.contract import Env
 from sim2real.domains.randomizers import RandomizerSpec
@@ -22,6 +22,7 @@ from sim2real.training.fast.sac import FastSAC
 from sim2real.training.fast.td3 import FastTD3
 from sim2real.training.hindsight import HindsightReplayBuffer
 from sim2real.training.hyperparameters import OWN
+from sim2real.training.sampler.vec_env import ParallelVecEnv
 
 _LEARNERS: Mapping[str, Any] = {"sac": FastSAC, "td3": FastTD3, "ppo": PPO}
 
@@ -54,14 +55,20 @@ def check_spaces(algo: str, env: Env) -> None:
 
 
 def make_training_env(
-    world: World, randomizer: RandomizerSpec, hyperparameters: Mapping[str, Any], n_envs: int
+    world: World, randomizer: RandomizerSpec, hyperparameters: Mapping[str, Any], n_envs: int, workers: int = 0
 ) -> VecEnv:
-    """Build the vectorized env that a learner collects from, normalized as the hyperparameters say."""
+    """Build the vectorized env that a learner collects from, normalized as the hyperparameters say.
 
-    def make() -> Env:
-        return Monitor(world.make(randomizer=randomizer))
-
-    vec_env: VecEnv = DummyVecEnv([make] * n_envs)
+    Args:
+        world: What its envs are.
+        randomizer: Where their domains come from.
+        hyperparameters: Full hyperparameters.
+        n_envs: How many envs.
+        workers: Processes that they step in; this one for 0. What is seen does not depend on it.
+    """
+    factories: list[Callable[[], Env]] = [partial(world.make, randomizer=randomizer)] * n_envs
+    envs = ParallelVecEnv(factories, workers=workers) if workers else DummyVecEnv(factories)
+    vec_env: VecEnv = VecMonitor(envs)
     observation, reward = hyperparameters["normalize_observation"], hyperparameters["normalize_reward"]
     if observation or reward:
         space = vec_env.observation_space
@@ -130,10 +137,16 @@ def make_learner(
         if isinstance(learner, (FastSAC, FastTD3)):
             learner.compiled = steps >= _COMPILE_FROM
             if isinstance(learner.replay_buffer, HindsightReplayBuffer):
-                learner.replay_buffer.set_env(vec_env)
+                learner.replay_buffer.set_env(_one_of(vec_env))
     except (AssertionError, TypeError, ValueError) as error:
         raise Sim2RealError(f"{algo} refuses its hyperparameters: {' '.join(str(error).split())}") from error
     return learner
+
+
+def _one_of(vec_env: VecEnv) -> Env:
+    """Return one of its envs, or one like them, to ask what does not depend on the state of an episode."""
+    envs = vec_env.unwrapped
+    return envs.prototype if isinstance(envs, ParallelVecEnv) else envs.envs[0]  # type: ignore[attr-defined]
 
 
 def _goal_offset(vec_env: VecEnv, hindsight: float) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from sim2real.errors import Sim2RealError
+from sim2real.processes import end_with_parent
 from sim2real.training.callbacks import Progress
 
 Job = TypeVar("Job")
@@ -74,15 +75,7 @@ def _begin_worker(reports: Any) -> None:
     import torch
 
     torch.set_num_threads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    # A pool's worker waits for work for ever when its parent is killed: the pipe stays open in its siblings.
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 def _run_job(function: Callable[[Job, Progress], Result], index: int, job: Job) -> Result:

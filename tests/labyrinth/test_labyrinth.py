@@ -302,13 +302,11 @@ def test_targets_are_inside_the_bounds_and_the_ladder_leaves_the_range_of_traini
         ({"engine": "mujoko"}, "unknown engine 'mujoko'. Did you mean 'mujoco'? Known: mujoco, pybullet."),
         (
             {"layout": "easy-01"},
-            "unknown layout 'easy-01'. "
-            "Known: classic, easy-<number>, hard-<number>, medium-<number>.",
+            "unknown layout 'easy-01'. Known: classic, easy-<number>, hard-<number>, medium-<number>.",
         ),
         (
             {"layout": ["easy-1"]},
-            "unknown layout \"['easy-1']\". "
-            "Known: classic, easy-<number>, hard-<number>, medium-<number>.",
+            "unknown layout \"['easy-1']\". Known: classic, easy-<number>, hard-<number>, medium-<number>.",
         ),
         ({"physics_dt": 0.008}, "physics_dt = 0.008 s is too coarse for this world in pybullet; at most 0.005 s."),
         (

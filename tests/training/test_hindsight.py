@@ -45,7 +45,7 @@ def make_buffer(fraction, *, size=40, steps=100, seam=None):
     buffer = HindsightReplayBuffer(
         size * 2, env.observation_space, env.action_space, n_envs=2, offset=(1, 2), fraction=fraction
     )
-    buffer.set_env(env)
+    buffer.set_env(env.envs[0])
     env.seed(0)
     observations = env.reset()
     rng = np.random.default_rng(0)

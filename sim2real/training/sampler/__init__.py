@@ -1,0 +1,1 @@
+"""Envs in worker processes, several in each, with what they show in shared memory."""

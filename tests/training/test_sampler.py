@@ -1,0 +1,273 @@
+"""The sampler against Stable-Baselines3's own vectorized env, and what it does when something breaks."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from point_mass import ID, SMALL, PointMass
+from sampler_envs import Dicts, Wrong, make_point, make_reach
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from sim2real.domains.world import World
+from sim2real.errors import Sim2RealError
+from sim2real.training.sampler.arrays import SharedArrays
+from sim2real.training.sampler.vec_env import ParallelVecEnv
+from sim2real.training.train import make_config, run_training
+
+
+def assert_same(one, other):
+    """Compare what two vectorized envs return, infos and all."""
+    if isinstance(one, dict):
+        assert list(one) == list(other)
+        for key in one:
+            assert_same(one[key], other[key])
+    elif isinstance(one, (list, tuple)):
+        assert len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            assert_same(a, b)
+    else:
+        assert type(one) is type(other) or isinstance(one, np.int64)  # how a number of an observation is kept
+        np.testing.assert_array_equal(one, other)
+
+
+def play(vec_env, steps, seed=5):
+    """Return all that is seen in some steps of random actions."""
+    rng = np.random.default_rng(seed)
+    vec_env.seed(seed)
+    vec_env.set_options({"why": "first"})
+    seen = [vec_env.reset(), list(vec_env.reset_infos)]
+    space = vec_env.action_space
+    for _ in range(steps):
+        if isinstance(space, gym.spaces.Discrete):
+            actions = rng.integers(space.n, size=vec_env.num_envs)
+        else:
+            actions = rng.uniform(-1, 1, (vec_env.num_envs, *space.shape)).astype(np.float32)
+        seen += [*vec_env.step(actions), [dict(info) for info in vec_env.reset_infos]]
+    return seen
+
+
+@pytest.mark.parametrize(("factory", "steps"), [(make_point, 45), (Dicts, 60), (make_reach, 60)])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_it_gives_what_envs_in_one_process_give(factory, steps, workers):
+    one, other = DummyVecEnv([factory] * 3), ParallelVecEnv([factory] * 3, workers=workers)
+    assert other.observation_space == one.observation_space
+    assert other.action_space == one.action_space
+    assert_same(play(other, steps), play(one, steps))
+    assert_same(play(other, 5, seed=6), play(one, 5, seed=6))
+    one.close()
+    other.close()
+
+
+def test_a_training_learns_the_same_with_workers(tmp_path):
+    world = World.of(ID)
+    settings = {**SMALL, "n_envs": 3}
+    config = make_config(world, randomizer="uniform", seed=3, steps=300, hyperparameters=settings, checkpoint_every=120)
+    alone = run_training(config, tmp_path / "alone")
+    shared = run_training(config, tmp_path / "shared", workers=2)
+    assert shared.curve == alone.curve
+    for name, weight in alone.policy.weights.items():
+        np.testing.assert_array_equal(shared.policy.weights[name], weight)
+    # Interrupted in the one form, and gone on with in the other.
+
+    def interrupt(step):
+        if step >= 200:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_training(config, tmp_path / "cut", workers=2, listener=interrupt)
+    assert run_training(config, tmp_path / "cut", resume=True).curve == alone.curve
+    assert multiprocessing.active_children() == []
+
+
+def test_what_it_returns_is_the_callers_own():
+    vec_env = ParallelVecEnv([make_point] * 2, workers=1)
+    vec_env.seed(0)
+    first = vec_env.reset()
+    kept = first.copy()
+    _, rewards, dones, infos = vec_env.step(np.ones((2, 1), np.float32))
+    before = rewards.copy(), dones.copy(), infos[0]["domain"].copy()
+    infos[1]["domain"]["gain"] = 77.0
+    _, _, _, later = vec_env.step(np.ones((2, 1), np.float32))
+    np.testing.assert_array_equal(first, kept)
+    np.testing.assert_array_equal(rewards, before[0])
+    np.testing.assert_array_equal(dones, before[1])
+    assert infos[0]["domain"] == before[2]
+    assert later[1]["domain"]["gain"] != 77.0
+    vec_env.close()
+
+
+def test_attributes_and_methods_reach_the_envs():
+    vec_env = ParallelVecEnv([make_point] * 3, workers=2)
+    vec_env.seed(0)
+    vec_env.reset()
+    vec_env.set_attr("drift", 0.25, indices=[1])
+    assert vec_env.get_attr("drift", indices=[1]) == [0.25]
+    assert vec_env.get_attr("drift")[1] == 0.25
+    assert vec_env.env_method("get_domain", indices=[1])[0]["drift"] == 0.25
+    assert vec_env.has_attr("gain")
+    assert not vec_env.has_attr("glory")
+    assert vec_env.env_is_wrapped(gym.wrappers.TimeLimit) == [True] * 3
+    with pytest.raises(Sim2RealError, match=r"^env 2 failed at step 0 of episode 1 since seed 2 .*AttributeError"):
+        vec_env.get_attr("glory", indices=[2])
+    vec_env.step_async(np.zeros((3, 1), np.float32))
+    with pytest.raises(RuntimeError, match="a step is under way"):
+        vec_env.get_attr("drift")
+    vec_env.step_wait()
+    vec_env.close()
+    vec_env.close()
+
+
+def broken(what, **kwargs):
+    vec_env = ParallelVecEnv([PointMass, partial(Wrong, what), PointMass], workers=2, **kwargs)
+    vec_env.seed(10)
+    vec_env.reset()
+    return vec_env
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        (
+            "raise",
+            "env 1 failed at step 3 of episode 1 since seed 11 (domain: gain=1, drift=0): ZeroDivisionError: by a",
+        ),
+        ("die", "the worker process of envs 1 to 2 has died (with exit code 7); it was to make a step."),
+        ("hang", "the worker process of envs 1 to 2 has not answered for 1 s; it was to make a step."),
+    ],
+)
+def test_what_breaks_is_named_and_leaves_no_process(what, message):
+    vec_env = broken(what, timeout=1.0)
+    actions = np.zeros((3, 1), np.float32)
+    vec_env.step(actions)
+    vec_env.step(actions)
+    with pytest.raises(Sim2RealError) as caught:
+        vec_env.step(actions)
+    assert str(caught.value).startswith(message)
+    if what == "raise":
+        assert "in step\n    raise ZeroDivisionError" in caught.value.__notes__[0]
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("what", ["raise", "die", "hang"])
+def test_a_worker_can_be_restarted(what):
+    vec_env = broken(what, timeout=1.0, on_failure="restart")
+    actions = np.full((3, 1), 0.5, np.float32)
+    seen = [vec_env.step(actions) for _ in range(2)]
+    last = seen[-1][0]
+    observations, rewards, dones, infos = vec_env.step(actions)
+    assert dones.tolist() == [False, True, True]
+    assert rewards[1:].tolist() == [0.0, 0.0]
+    assert vec_env.restarts == 1
+    for index in (1, 2):
+        assert infos[index]["TimeLimit.truncated"]
+        np.testing.assert_array_equal(infos[index]["terminal_observation"], last[index])
+        assert infos[index]["restarted"]
+    # The episodes of the seeds that were given begin again.
+    vec_env.seed(10)
+    np.testing.assert_array_equal(vec_env.reset()[1:], observations[1:])
+    vec_env.close()
+
+
+def test_bad_arguments_are_named():
+    lock_holder = partial(PointMass, threading.Lock())
+    for factories, kwargs, message in (
+        ([], {}, "factories is empty; give one for each env."),
+        ([PointMass], {"workers": 0}, "workers = 0 must be a whole number of at least 1."),
+        (
+            [PointMass],
+            {"on_failure": "retry"},
+            "unknown on_failure 'retry'. Did you mean 'restart'? Known: raise, restart.",
+        ),
+        ([PointMass, lock_holder], {}, "an env factory cannot be pickled for a worker process: "),
+        ([PointMass, partial(PointMass, "wide")], {"workers": 1}, "env 1 failed when it was made: "),
+    ):
+        with pytest.raises((Sim2RealError, ValueError)) as caught:
+            ParallelVecEnv(factories, **kwargs)
+        assert str(caught.value).startswith(message)
+    with pytest.warns(UserWarning, match=r"^64 workers on \d+ cores only take turns"):
+        ParallelVecEnv([PointMass], workers=64).close()
+
+
+def test_a_space_without_a_size_is_refused():
+    class Texts(PointMass):
+        def __init__(self):
+            super().__init__()
+            self.observation_space = gym.spaces.Text(9)
+
+    with pytest.raises(Sim2RealError, match="has no fixed size in memory; use the envs in one process"):
+        ParallelVecEnv([Texts])
+
+
+def test_no_room_in_memory_is_said():
+    class Full:
+        def RawArray(self, *_):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(
+        Sim2RealError, match=r"^no room for 8.0 MB of shared memory: No space left on device; free some"
+    ):
+        SharedArrays(Full(), {"x": ((1_000_000,), np.dtype(np.float64))})
+
+
+def processes():
+    """Return the parent of every process that is no zombie, by process id."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, parent = entry.read_text().rpartition(")")[2].split()[:2]
+            if state != "Z":
+                found[int(entry.parent.name)] = int(parent)
+    return found
+
+
+def descendants(ancestor):
+    parents, found = processes(), {ancestor}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {ancestor}
+
+
+PARENT = """
+import sys, time
+from sampler_envs import make_point
+from sim2real.training.sampler.vec_env import ParallelVecEnv
+import numpy as np
+if __name__ == "__main__":
+    vec_env = ParallelVecEnv([make_point] * 4, workers=2)
+    vec_env.seed(0)
+    vec_env.reset()
+    print("ready", flush=True)
+    while True:
+        vec_env.step(np.zeros((4, 1), np.float32))
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_outlives_its_parent(how, tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    shared = set(os.listdir("/dev/shm"))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])}
+    with subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+    ) as parent:
+        assert parent.stdout.readline() == b"ready\n"
+        workers = descendants(parent.pid)
+        assert len(workers) >= 2
+        parent.send_signal(how)
+        parent.wait(20)
+    deadline = time.monotonic() + 10
+    while (alive := workers & processes().keys()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert alive == set()
+    assert set(os.listdir("/dev/shm")) <= shared
