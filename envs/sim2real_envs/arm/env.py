@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,12 +11,13 @@ from numpy.typing import NDArray
 
 from sim2real.domains.channels import Channel
 from sim2real.domains.space import Domain
-from sim2real.errors import unknown_name
 from sim2real_envs.actions import ActionCheck
+from sim2real_envs.arguments import check_choice
 from sim2real_envs.arm.cell import build_cell
 from sim2real_envs.arm.robot import Robot, RobotModel
 from sim2real_envs.arm.scene import Scene
 from sim2real_envs.arm.tasks.task import Task, length
+from sim2real_envs.world_env import WorldEnv, check_render_mode
 
 Array = NDArray[Any]
 
@@ -33,7 +33,7 @@ _TIP_CHANNELS = (
 _GOAL_CHANNELS = (Channel(name="goal_offset", width=3, unit="m", low=-3.0, high=3.0, noise=0.003),)
 
 
-class ArmEnv(gym.Env[Any, Array]):
+class ArmEnv(WorldEnv):
     """A robot arm and a goal for its end effector, or for a thing that it handles.
 
     Observation (``"flat"``, ``Box`` of float32): ``ee_position`` (3) [m], ``ee_velocity`` (3) [m/s], ``goal_offset``
@@ -62,9 +62,6 @@ class ArmEnv(gym.Env[Any, Array]):
         Sim2RealError: An argument is unknown, the engine is not installed, or the times do not fit together.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array", "human"], "render_fps": 25}  # noqa: RUF012
-    targets_file: str | None = None
-
     def __init__(
         self,
         *,
@@ -77,14 +74,9 @@ class ArmEnv(gym.Env[Any, Array]):
         control_dt: float = 0.04,
         physics_dt: float | None = None,
     ) -> None:
-        for kind, value, known in (
-            ("control", control, ("ee", "joint")),
-            ("observation", observation, ("flat", "goal")),
-            ("render_mode", render_mode, self.metadata["render_modes"]),
-        ):
-            if value not in known and not (kind == "render_mode" and value is None):
-                raise unknown_name(kind, value, known)
-        self.render_mode = render_mode
+        check_choice("control", control, ("ee", "joint"))
+        check_choice("observation", observation, ("flat", "goal"))
+        check_render_mode(render_mode)
         self.control = control
         self.task = task
         cell = build_cell(
@@ -96,11 +88,7 @@ class ArmEnv(gym.Env[Any, Array]):
             task.cube = cell.cube
         self.robot = Robot(cell.arm, model, start=task.start)
         task.widest_opening = 2.0 * self.robot.stroke
-        self.domain_space = task.domain_space
-        self.metadata = {**type(self).metadata, "render_fps": round(1.0 / control_dt)}
-        self._scene: Scene | None = None
-        self._domain = self._episode_domain = self.domain_space.nominal()
-        self._set_domain(self._domain)
+        super().__init__(cell.simulation, task.domain_space, render_mode)
         self._goal = np.zeros(3)
 
         joints = len(model.joints)
@@ -139,37 +127,22 @@ class ArmEnv(gym.Env[Any, Array]):
                 {"observation": box, "achieved_goal": point, "desired_goal": point}
             )
 
-    def set_domain(self, domain: Mapping[str, float]) -> None:
-        """Set the domain of all following episodes; missing parameters take their nominal values."""
-        self._domain = self.domain_space.complete(domain)
-
     def get_domain(self) -> Domain:
         """Read the domain of the present episode back from the simulator."""
         read = self.robot.get_domain() | ({} if self._cube is None else self._cube.get_domain())
         return {name: read[name] for name in self.domain_space}
 
-    def _set_domain(self, domain: Domain) -> None:
+    def _apply(self, domain: Domain) -> None:
         self.robot.set_domain(domain)
         if self._cube is not None:
             self._cube.set_domain(domain)
-        self._episode_domain = domain
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Put the robot at rest at home, draw a goal; ``options={"domain": ...}`` sets the domain of this episode."""
-        super().reset(seed=seed)
-        self.simulation.focus()
-        domain = self._domain
-        if options is not None and "domain" in options:
-            domain = self.domain_space.complete(options["domain"])
-        if domain != self._episode_domain:
-            self._set_domain(domain)
+    def _begin_episode(self) -> Any:
         self.robot.reset()
         self._goal = _rounded(self.task.reset(self.np_random))
         self._measure()
         self._last_action = [0.0] * len(self._last_action)
-        if self.render_mode == "human":
-            self.render()
-        return self._observe(), self._info()
+        return self._observe()
 
     def step(self, action: Array) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Apply an action for one control step; the task never ends by itself.
@@ -192,8 +165,7 @@ class ArmEnv(gym.Env[Any, Array]):
         reward = float(sum(terms.values())) + sum(others.values())
         self._last_action = sent
         if self.render_mode == "human":
-            self.render()
-            time.sleep(self.simulation.control_dt)
+            self._show_in_window()
         return self._observe(), reward, False, False, info
 
     def _command(self, action: list[float]) -> None:
@@ -246,26 +218,12 @@ class ArmEnv(gym.Env[Any, Array]):
         terms = self.task.goal_terms(achieved, achieved + offset, ee_position, length(offset))
         return np.asarray(sum(terms.values()))
 
-    def render(self) -> NDArray[np.uint8] | None:
-        """Draw the robot, what it handles, and the goal.
+    def _make_viewer(self, *, window: bool) -> Scene:
+        return Scene(self.robot.model, window=window, goal_radius=self.task.goal_radius)
 
-        Returns:
-            A picture, shape (360, 480, 3), with ``render_mode="rgb_array"``; nothing otherwise.
-        """
-        if self.render_mode is None:
-            gym.logger.warn("render() does nothing without a render_mode; make the env with render_mode='rgb_array'.")
-            return None
-        if self._scene is None:
-            mode: Any = self.render_mode
-            self._scene = Scene(self.robot.model, mode=mode, goal_radius=self.task.goal_radius)
-        self._scene.show(self.robot.state, self._goal, self.task.cube)
-        return self._scene.picture() if self.render_mode == "rgb_array" else None
-
-    def close(self) -> None:
-        """Let go of the engine; a second call does nothing."""
-        self.simulation.close()
-        if self._scene is not None:
-            self._scene.close()
+    def _show(self) -> None:
+        assert isinstance(self._viewer, Scene)
+        self._viewer.show(self.robot.state, self._goal, self.task.cube)
 
     def _observe(self) -> Any:
         state = self.robot.state

@@ -2,50 +2,37 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import weakref
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import pybullet_data
 from numpy.typing import NDArray
 
-from sim2real.errors import Sim2RealError
 from sim2real_envs.arm.plant import RobotState
 from sim2real_envs.arm.props import Cube
 from sim2real_envs.arm.robot import RobotModel
 from sim2real_envs.bullet import pybullet as p
-
-WIDTH, HEIGHT = 480, 360
-"""Size of a picture [pixels]."""
+from sim2real_envs.viewer import HEIGHT, WIDTH, Viewer
 
 _TABLE = (0.42, 0.38, 0.02)
 """Half extents of the table top [m]; the robot stands on its back edge."""
 _VIEW = {"cameraTargetPosition": [0.27, 0.0, 0.27], "yaw": 38.0, "pitch": -18.0}
 
 
-class Scene:
+class Scene(Viewer):
     """A robot at a table, a goal, and a cube where there is one.
 
     Args:
         model: The robot; its ``visual_urdf`` is drawn.
-        mode: ``"rgb_array"`` draws off screen, ``"human"`` opens a window.
+        window: Open a window instead of drawing off screen.
         goal_radius: Radius of the ball that marks the goal [m].
 
     Raises:
         Sim2RealError: There is no display to open a window on.
     """
 
-    def __init__(self, model: RobotModel, *, mode: Literal["rgb_array", "human"], goal_radius: float) -> None:
-        # Without an X server Bullet ends the whole process instead of raising.
-        if mode == "human" and sys.platform == "linux" and not os.environ.get("DISPLAY"):
-            raise Sim2RealError("render_mode 'human' needs a display and there is none; use render_mode 'rgb_array'.")
-        client = p.connect(p.GUI if mode == "human" else p.DIRECT)
-        self._client: int = client
-        self.close = weakref.finalize(self, _disconnect, client)
-        p.configureDebugVisualizer(p.COV_ENABLE_GUI, 0, physicsClientId=client)
-        p.setAdditionalSearchPath(pybullet_data.getDataPath(), physicsClientId=client)
+    def __init__(self, model: RobotModel, *, window: bool, goal_radius: float) -> None:
+        super().__init__(window=window)
+        client = self._client
         self._body: int = p.loadURDF(model.visual_urdf, useFixedBase=True, physicsClientId=client)
         joints = self._indices(self._body)
         self._joints = [joints[name] for name in model.joints]
@@ -66,7 +53,7 @@ class Scene:
             "projectionMatrix": p.computeProjectionMatrixFOV(fov=45.0, aspect=WIDTH / HEIGHT, nearVal=0.1, farVal=6.0),
             "lightDirection": [1.0, -1.2, 2.5],
         }
-        if mode == "human":
+        if window:
             view = {"cameraDistance": model.view_distance, "cameraYaw": _VIEW["yaw"], "cameraPitch": _VIEW["pitch"]}
             target = _VIEW["cameraTargetPosition"]
             p.resetDebugVisualizerCamera(**view, cameraTargetPosition=target, physicsClientId=client)
@@ -116,8 +103,3 @@ class Scene:
             **self._camera,
         )
         return np.asarray(image[2], dtype=np.uint8).reshape(HEIGHT, WIDTH, 4)[:, :, :3].copy()
-
-
-def _disconnect(client: int) -> None:
-    if p.isConnected(client):  # the user may have closed the window
-        p.disconnect(client)

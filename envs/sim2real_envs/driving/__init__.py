@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from sim2real_envs.registration import register
 
-_SIGNALS = {
-    "ActionDelay": {"high": 3.0, "train": [0.0, 1.0]},
-    "ObservationNoise": {"high": 3.0, "train": [0.0, 1.0]},
-}
-
 
 def register_envs() -> None:
     """Register the driving worlds."""
@@ -21,5 +16,4 @@ def register_envs() -> None:
             f"sim2real/{name}",
             f"sim2real_envs.driving.drive:{env_class}",
             max_episode_steps=750,  # 30 s
-            signals=_SIGNALS,
         )

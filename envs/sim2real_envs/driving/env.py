@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -12,8 +10,9 @@ from numpy.typing import NDArray
 
 from sim2real.domains.channels import Channel
 from sim2real.domains.space import Domain
-from sim2real.errors import Sim2RealError, unknown_name
+from sim2real.errors import Sim2RealError
 from sim2real_envs.actions import ActionCheck
+from sim2real_envs.arguments import check_choice
 from sim2real_envs.driving.camera import SIZE, Camera
 from sim2real_envs.driving.course import Course
 from sim2real_envs.driving.domain import TRACK_DOMAIN
@@ -23,6 +22,7 @@ from sim2real_envs.driving.scene import Scene
 from sim2real_envs.driving.track import make_track
 from sim2real_envs.driving.traffic import Traffic
 from sim2real_envs.driving.vehicle import Vehicle
+from sim2real_envs.world_env import WorldEnv, check_render_mode
 
 Array = NDArray[Any]
 
@@ -39,7 +39,7 @@ MAX_TRACKS = 64
 """Most tracks that a world keeps."""
 
 
-class DriveEnv(gym.Env[Any, Array]):
+class DriveEnv(WorldEnv):
     """Drive a lap without touching a wall.
 
     Every episode takes place on one of ``tracks`` tracks, from anywhere on it. It terminates with success once the
@@ -81,9 +81,6 @@ class DriveEnv(gym.Env[Any, Array]):
             together.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array", "human"], "render_fps": 25}  # noqa: RUF012
-    targets_file: str | None = None
-
     def __init__(
         self,
         *,
@@ -101,16 +98,13 @@ class DriveEnv(gym.Env[Any, Array]):
         control_dt: float = 0.04,
         physics_dt: float | None = None,
     ) -> None:
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise unknown_name("render_mode", render_mode, self.metadata["render_modes"])
-        if observation not in ("lidar", "camera"):
-            raise unknown_name("observation", observation, ("lidar", "camera"))
+        check_render_mode(render_mode)
+        check_choice("observation", observation, ("lidar", "camera"))
         if not isinstance(rays, int) or rays not in (16, 32):
             raise Sim2RealError(f"rays = {rays!r} must be 16 or 32.")
         if isinstance(tracks, bool) or not isinstance(tracks, int) or not 1 <= tracks <= MAX_TRACKS:
             raise Sim2RealError(f"tracks = {tracks!r} must be a whole number from 1 to {MAX_TRACKS}.")
         made = [make_track(track_seed + i, difficulty=difficulty, width=track_width) for i in range(tracks)]
-        self.render_mode = render_mode
         self.course = Course(made)
         self.traffic = Traffic(self.course, cars=cars, obstacles=obstacles)
         self.plant = make_plant(
@@ -129,12 +123,8 @@ class DriveEnv(gym.Env[Any, Array]):
         else:
             self.sensor = Camera(self.course, self.traffic, forward=forward)
         self._parts = (self.plant, self.vehicle, self.course, self.sensor, self.traffic)
-        self.metadata = {**type(self).metadata, "render_fps": round(1.0 / control_dt)}
-        self._scene: Scene | None = None
-
-        self.domain_space = vehicle.domain_space | TRACK_DOMAIN | self.sensor.domain_space | self.traffic.domain_space
-        self._domain = self._episode_domain = self.domain_space.nominal()
-        self._apply(self._domain)
+        domain_space = vehicle.domain_space | TRACK_DOMAIN | self.sensor.domain_space | self.traffic.domain_space
+        super().__init__(self.plant, domain_space, render_mode)
         self.action_channels = vehicle.action_channels
         self._check_action = ActionCheck(self.action_channels, vehicle.__name__)
         channels = vehicle.observation_channels
@@ -160,10 +150,6 @@ class DriveEnv(gym.Env[Any, Array]):
         self._steps = 0
         self._touched = False
 
-    def set_domain(self, domain: Mapping[str, float]) -> None:
-        """Set the domain of all following episodes; missing parameters take their nominal values."""
-        self._domain = self.domain_space.complete(domain)
-
     def get_domain(self) -> Domain:
         """Read the domain of the present episode back from what simulates it."""
         found: Domain = {}
@@ -174,17 +160,8 @@ class DriveEnv(gym.Env[Any, Array]):
     def _apply(self, domain: Domain) -> None:
         for part in self._parts:
             part.set_domain(domain)
-        self._episode_domain = domain
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Put the vehicle at rest on a track; ``options={"domain": ...}`` sets the domain of this episode."""
-        super().reset(seed=seed)
-        self.plant.focus()
-        domain = self._domain
-        if options is not None and "domain" in options:
-            domain = self.domain_space.complete(options["domain"])
-        if domain != self._episode_domain:
-            self._apply(domain)
+    def _begin_episode(self) -> Any:
         x, y, yaw = self.course.draw(self.np_random)
         self._along = self.course.locate(x, y)
         self.traffic.reset(self.plant, self._along, self.np_random)
@@ -193,9 +170,7 @@ class DriveEnv(gym.Env[Any, Array]):
             self.sensor.begin_episode(self.np_random)
         self._travelled, self._steps, self._touched = 0.0, 0, False
         self._last_action = [0.0] * len(self._last_action)
-        if self.render_mode == "human":
-            self.render()
-        return self._observe(), self._info()
+        return self._observe()
 
     def step(self, action: Array) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Drive for one control step.
@@ -226,32 +201,21 @@ class DriveEnv(gym.Env[Any, Array]):
         for name, term in terms.items():
             info[f"reward/{name}"] = term
         if self.render_mode == "human":
-            self.render()
-            time.sleep(dt)
+            self._show_in_window()
         return self._observe(), sum(terms.values()), self._touched or info["is_success"], False, info
 
-    def render(self) -> NDArray[np.uint8] | None:
-        """Draw the track and what drives on it, seen from behind and above.
+    def _make_viewer(self, *, window: bool) -> Scene:
+        return Scene(window=window, vehicle=self.vehicle)
 
-        Returns:
-            A picture, shape (360, 480, 3), with ``render_mode="rgb_array"``; nothing otherwise.
-        """
-        if self.render_mode is None:
-            gym.logger.warn("render() does nothing without a render_mode; make the env with render_mode='rgb_array'.")
-            return None
-        if self._scene is None:
-            mode: Any = self.render_mode
-            self._scene = Scene(mode=mode, vehicle=self.vehicle)
-        self._scene.show(self.course, self.vehicle, self.traffic)
-        return self._scene.picture() if self.render_mode == "rgb_array" else None
+    def _show(self) -> None:
+        assert isinstance(self._viewer, Scene)
+        self._viewer.show(self.course, self.vehicle, self.traffic)
 
     def close(self) -> None:
         """Disconnect from the engines; a second call does nothing."""
-        self.plant.close()
+        super().close()
         if isinstance(self.sensor, Camera):
             self.sensor.close()
-        if self._scene is not None:
-            self._scene.close()
 
     def _observe(self) -> Any:
         state, measured = self.vehicle.state, self.vehicle.measure()

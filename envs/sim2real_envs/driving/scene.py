@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
-import weakref
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import pybullet_data
 from numpy.typing import NDArray
 
-from sim2real.errors import Sim2RealError
 from sim2real_envs.bullet import pybullet as p
 from sim2real_envs.bullet import quiet
 from sim2real_envs.driving.course import Course
@@ -20,35 +15,26 @@ from sim2real_envs.driving.meshes import BOX, GLASS, GRASS, ICE, LINE, OTHER_CAR
 from sim2real_envs.driving.track import WALL_HEIGHT
 from sim2real_envs.driving.traffic import BOX_HALF_EXTENTS, Traffic
 from sim2real_envs.driving.vehicle import Vehicle
-
-WIDTH, HEIGHT = 480, 360
-"""Size of a picture [pixels]."""
+from sim2real_envs.viewer import HEIGHT, WIDTH, Viewer
 
 _BLOCK = 5  # points of the centre line per block of one colour
 _THICKNESS = 0.07  # of the walls in the picture [m]
 
 
-class Scene:
+class Scene(Viewer):
     """A track, one vehicle with its meshes, and what else drives there.
 
     Args:
-        mode: ``"rgb_array"`` draws off screen, ``"human"`` opens a window.
+        window: Open a window instead of drawing off screen.
         vehicle: Its ``look`` is drawn.
 
     Raises:
         Sim2RealError: There is no display to open a window on.
     """
 
-    def __init__(self, *, mode: Literal["rgb_array", "human"], vehicle: Vehicle) -> None:
-        # Without an X server Bullet ends the whole process instead of raising.
-        if mode == "human" and sys.platform == "linux" and not os.environ.get("DISPLAY"):
-            raise Sim2RealError("render_mode 'human' needs a display and there is none; use render_mode 'rgb_array'.")
-        client = p.connect(p.GUI if mode == "human" else p.DIRECT)
-        self._client: int = client
-        self._window = mode == "human"
-        self.close = weakref.finalize(self, _disconnect, client)
-        p.configureDebugVisualizer(p.COV_ENABLE_GUI, 0, physicsClientId=client)
-        p.setAdditionalSearchPath(pybullet_data.getDataPath(), physicsClientId=client)
+    def __init__(self, *, window: bool, vehicle: Vehicle) -> None:
+        super().__init__(window=window)
+        client = self._client
         self._look = vehicle.look
         with quiet():
             self._vehicle: int = p.loadURDF(
@@ -188,8 +174,3 @@ def _fixed_link(shape: int) -> dict[str, Any]:
         "linkJointTypes": [p.JOINT_FIXED],
         "linkJointAxis": [[0.0, 0.0, 1.0]],
     }
-
-
-def _disconnect(client: int) -> None:
-    if p.isConnected(client):  # the user may have closed the window
-        p.disconnect(client)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,9 @@ from gymnasium.utils import EzPickle
 from numpy.typing import NDArray
 
 from sim2real.domains.channels import Channel
-from sim2real.domains.space import Domain, DomainSpace
-from sim2real.errors import unknown_name
+from sim2real.domains.space import Domain
 from sim2real_envs.actions import ActionCheck
+from sim2real_envs.arguments import check_choice
 from sim2real_envs.labyrinth.board import MAX_TILT, make_board
 from sim2real_envs.labyrinth.camera import CAMERA_CHANNELS, PICTURES, Camera
 from sim2real_envs.labyrinth.catalogue import find_layout
@@ -24,6 +22,7 @@ from sim2real_envs.labyrinth.domain import CAMERA_DOMAIN, LABYRINTH_DOMAIN
 from sim2real_envs.labyrinth.layout import HOLE_RADIUS, HOLES_NEARBY
 from sim2real_envs.labyrinth.route import Point, Route, distance_to_segment
 from sim2real_envs.labyrinth.scene import PHOTO_SIZE, Scene
+from sim2real_envs.world_env import WorldEnv, check_render_mode
 
 Array = NDArray[Any]
 
@@ -38,7 +37,7 @@ _CHANNELS = (
 )
 
 
-class LabyrinthEnv(gym.Env[Array, Array], EzPickle):
+class LabyrinthEnv(WorldEnv, EzPickle):
     """A marble on a board that two servos tilt; it has to follow a route past walls and holes.
 
     Observation (``Box`` of float32, 14 numbers): ``marble_velocity`` (2) [m/s], ``servo_angle`` (2) [rad], what the
@@ -77,8 +76,6 @@ class LabyrinthEnv(gym.Env[Array, Array], EzPickle):
         Sim2RealError: An argument is unknown, or the times do not fit together.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array", "human"], "render_fps": 25}  # noqa: RUF012
-    domain_space: DomainSpace = LABYRINTH_DOMAIN
     targets_file: str | None = str(Path(__file__).parent / "targets" / "labyrinth.yaml")
     observation_channels: tuple[Channel, ...] = _CHANNELS
     action_channels = (Channel(name="board_tilt", width=2, unit="1", low=-1.0, high=1.0),)
@@ -108,27 +105,19 @@ class LabyrinthEnv(gym.Env[Array, Array], EzPickle):
             control_dt=control_dt,
             physics_dt=physics_dt,
         )
-        for kind, value, known in (
-            ("observation", observation, ("state", "camera")),
-            ("render_mode", render_mode, self.metadata["render_modes"]),
-        ):
-            if value not in known and not (kind == "render_mode" and value is None):
-                raise unknown_name(kind, value, known)
+        check_choice("observation", observation, ("state", "camera"))
+        check_render_mode(render_mode)
         self.layout = find_layout(layout)
-        self.render_mode = render_mode
         self.board = make_board(engine, self.layout, control_dt=control_dt, physics_dt=physics_dt)
         self.simulation = self.board.simulation
         self.route = Route(self.layout.start, self.layout.waypoints)
-        self.metadata = {**type(self).metadata, "render_fps": round(1.0 / control_dt)}
-        self._scene: Scene | None = None
         self._camera: Camera | None = None
         if observation == "camera":
-            self.domain_space = LABYRINTH_DOMAIN | CAMERA_DOMAIN
             self.observation_channels = CAMERA_CHANNELS
             self._camera_scene = Scene(self.layout, window=False)
             self._camera = Camera(self._camera_scene, control_dt)
-        self._domain = self._episode_domain = self.domain_space.nominal()
-        self.board.set_domain(self._domain)
+        space = LABYRINTH_DOMAIN if self._camera is None else LABYRINTH_DOMAIN | CAMERA_DOMAIN
+        super().__init__(self.simulation, space, render_mode)
         self._check_action = ActionCheck(self.action_channels, "the board")
         self._steps = 0
         self._last_action = (0.0, 0.0)
@@ -139,27 +128,17 @@ class LabyrinthEnv(gym.Env[Array, Array], EzPickle):
             self.observation_space = gym.spaces.Box(0, 255, (PHOTO_SIZE, PHOTO_SIZE, PICTURES), np.uint8)
         self.action_space = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
 
-    def set_domain(self, domain: Mapping[str, float]) -> None:
-        """Set the domain of all following episodes; missing parameters take their nominal values."""
-        self._domain = self.domain_space.complete(domain)
-
     def get_domain(self) -> Domain:
         """Read the domain of the present episode back from the simulator."""
         domain = self.board.get_domain()
         return domain if self._camera is None else {**domain, "camera_latency": self._camera.latency}
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
-        """Put the marble near the start; ``options={"domain": ...}`` sets the domain of this episode."""
-        super().reset(seed=seed)
-        self.simulation.focus()
-        domain = self._domain
-        if options is not None and "domain" in options:
-            domain = self.domain_space.complete(options["domain"])
-        if domain != self._episode_domain:
-            self.board.set_domain(domain)
-            if self._camera is not None:
-                self._camera.latency = domain["camera_latency"]
-            self._episode_domain = domain
+    def _apply(self, domain: Domain) -> None:
+        self.board.set_domain(domain)
+        if self._camera is not None:
+            self._camera.latency = domain["camera_latency"]
+
+    def _begin_episode(self) -> Array:
         dx, dy = self.np_random.uniform(-_START_SPREAD, _START_SPREAD, 2).tolist()
         x, y = self.layout.start
         self.board.reset((x + dx, y + dy))
@@ -168,9 +147,7 @@ class LabyrinthEnv(gym.Env[Array, Array], EzPickle):
         self._last_action = (0.0, 0.0)
         if self._camera is not None:
             self._camera.begin(*self._pose())
-        if self.render_mode == "human":
-            self.render()
-        return self._observe(self._holes_by_distance()), self._info(fallen=False)
+        return self._observe(self._holes_by_distance())
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         """Command the slopes for one control step.
@@ -202,31 +179,21 @@ class LabyrinthEnv(gym.Env[Array, Array], EzPickle):
         info["reward/time"] = -self.time_weight
         info["reward/smoothness"] = smoothness
         if self.render_mode == "human":
-            self.render()
-            time.sleep(self.simulation.control_dt)
+            self._show_in_window()
         reward = progress + finish + fall - self.time_weight + smoothness
         return self._observe(holes), reward, finished or fallen, False, info
 
-    def render(self) -> NDArray[np.uint8] | None:
-        """Draw the board as it is tilted.
+    def _make_viewer(self, *, window: bool) -> Scene:
+        return Scene(self.layout, window=window)
 
-        Returns:
-            A picture, shape (360, 480, 3), with ``render_mode="rgb_array"``; nothing otherwise.
-        """
-        if self.render_mode is None:
-            gym.logger.warn("render() does nothing without a render_mode; make the env with render_mode='rgb_array'.")
-            return None
-        if self._scene is None:
-            self._scene = Scene(self.layout, window=self.render_mode == "human")
+    def _show(self) -> None:
+        assert isinstance(self._viewer, Scene)
         position, slopes, radius = self._pose()
-        self._scene.show(position, radius, slopes)
-        return self._scene.picture() if self.render_mode == "rgb_array" else None
+        self._viewer.show(position, radius, slopes)
 
     def close(self) -> None:
         """Close the engine's world and what draws it; a second call does nothing."""
-        self.simulation.close()
-        if self._scene is not None:
-            self._scene.close()
+        super().close()
         if self._camera is not None:
             self._camera_scene.close()
 
@@ -261,7 +228,7 @@ class LabyrinthEnv(gym.Env[Array, Array], EzPickle):
             values += (px - x, py - y)
         return np.array(values, np.float32)
 
-    def _info(self, *, fallen: bool) -> dict[str, Any]:
+    def _info(self, *, fallen: bool = False) -> dict[str, Any]:
         return {
             "progress": self.route.progress,
             "time": self._steps * self.simulation.control_dt,

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
-import weakref
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.errors import Sim2RealError
 from sim2real_envs.bullet import pybullet as p
 from sim2real_envs.labyrinth.board import WALL_HEIGHT
 from sim2real_envs.labyrinth.domain import LABYRINTH_DOMAIN
 from sim2real_envs.labyrinth.layout import HOLE_RADIUS, WALL_THICKNESS, Layout
 from sim2real_envs.labyrinth.route import PASS_DISTANCE, Point
+from sim2real_envs.viewer import HEIGHT, WIDTH, Viewer
 
-WIDTH, HEIGHT = 480, 360
-"""Size of a picture [pixels]."""
 PHOTO_SIZE = 84
 """Edge of what the top camera sees [pixels]."""
 
@@ -38,7 +33,7 @@ _PITCH = math.radians(58.0)  # of the camera, down
 _ZOOM = 1.55  # distance of the camera over the board's larger extent
 
 
-class Scene:
+class Scene(Viewer):
     """A board with its marble, seen from a camera that stands still while the board tilts.
 
     Args:
@@ -50,13 +45,7 @@ class Scene:
     """
 
     def __init__(self, layout: Layout, *, window: bool) -> None:
-        # Without an X server Bullet ends the whole process instead of raising.
-        if window and sys.platform == "linux" and not os.environ.get("DISPLAY"):
-            raise Sim2RealError("render_mode 'human' needs a display and there is none; use render_mode 'rgb_array'.")
-        self._window = window
-        self._client: int = p.connect(p.GUI if window else p.DIRECT)
-        self.close = weakref.finalize(self, _disconnect, self._client)
-        p.configureDebugVisualizer(p.COV_ENABLE_GUI, 0, physicsClientId=self._client)
+        super().__init__(window=window)
         self._distance = _ZOOM * max(layout.size)
         self._half_view = 0.5 * max(layout.size) + WALL_THICKNESS + _FRAME_WIDTH
         self._build(layout)
@@ -174,8 +163,3 @@ def _rotation(slope_x: float, slope_y: float) -> NDArray[np.float64]:
     about_y = np.array([[cx, 0.0, sx], [0.0, 1.0, 0.0], [-sx, 0.0, cx]])
     about_x = np.array([[1.0, 0.0, 0.0], [0.0, cy, sy], [0.0, -sy, cy]])
     return np.asarray(about_y @ about_x)
-
-
-def _disconnect(client: int) -> None:
-    if p.isConnected(client):  # the user may have closed the window
-        p.disconnect(client)
