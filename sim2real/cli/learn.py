@@ -55,6 +55,14 @@ def train(
             rich_help_panel=LEARNING,
         ),
     ] = 0,
+    overlap: Annotated[
+        bool,
+        typer.Option(
+            "--overlap",
+            help="Let sac or td3 learn while the environments step in their workers: faster, and one step late.",
+            rich_help_panel=LEARNING,
+        ),
+    ] = False,
     eval_every: options.EvalEvery = None,
     eval_episodes: options.EvalEpisodes = 20,
     checkpoint_every: Annotated[
@@ -97,6 +105,7 @@ def train(
         eval_episodes=eval_episodes,
         checkpoint_every=checkpoint_every,
         workers=workers,
+        overlap=overlap,
         resume=resume,
         progress=output.progress,
     )

@@ -9,6 +9,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from sim2real.evaluation.rollouts import Evaluator, Predict, Score
 from sim2real.training.checkpoint import begin_segment, save_checkpoint
+from sim2real.training.fast.overlap import OverlapMixin
 from sim2real.training.folder import RunFolder
 
 Progress = Callable[[int], None]
@@ -54,6 +55,8 @@ class Milestones(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         step = self.model.num_timesteps
+        if step >= min(self._next_evaluation, self._next_checkpoint):
+            self._settle()
         if step >= self._next_evaluation:
             self._evaluate(step)
         if step >= self._next_checkpoint:
@@ -63,10 +66,15 @@ class Milestones(BaseCallback):
             self._next_checkpoint = _next_multiple(step, self._checkpoint_every)
 
     def _on_training_end(self) -> None:
+        self._settle()
         self._evaluate(self.model.num_timesteps)
 
     def _on_step(self) -> bool:
         return True
+
+    def _settle(self) -> None:
+        if isinstance(self.model, OverlapMixin):
+            self.model.settle()
 
     def _evaluate(self, step: int) -> None:
         score = Score.of(self._evaluator.run(self._current()))

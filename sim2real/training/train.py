@@ -13,6 +13,8 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
+from stable_baselines3.common.vec_env import DummyVecEnv
+from stable_baselines3.her import HerReplayBuffer
 from torch.utils.tensorboard import SummaryWriter
 
 from sim2real.deployment.bundle import load_policy, provenance
@@ -27,9 +29,11 @@ from sim2real.progress import show_progress
 from sim2real.seeding import derive_seed
 from sim2real.training.callbacks import Milestones, Progress, ReportProgress, RewardTerms
 from sim2real.training.checkpoint import list_checkpoints, load_checkpoint
+from sim2real.training.fast.overlap import OverlapMixin
 from sim2real.training.folder import RunFolder
 from sim2real.training.hyperparameters import default_algorithm, resolve_hyperparameters, tuned_steps
 from sim2real.training.learner import check_spaces, make_learner, make_training_env
+from sim2real.training.sampler.vec_env import ParallelVecEnv
 
 Prepare = Callable[[BaseAlgorithm], Sequence[BaseCallback]]
 """Puts a fresh learner into its initial state and returns the callbacks that go with it; a transfer method's part."""
@@ -59,6 +63,8 @@ class TrainingConfig:
     """Episodes of a point."""
     checkpoint_every: int
     """Steps between two checkpoints; part of the definition, since every checkpoint begins a new segment."""
+    overlap: bool = False
+    """Whether it learns while the envs step, one rollout late."""
     origin: Mapping[str, Any] = field(default_factory=dict)
     """What it starts from, where that is not a fresh network: method and source policy."""
 
@@ -95,6 +101,7 @@ def train(
     eval_episodes: int = 20,
     checkpoint_every: int | None = None,
     workers: int = 0,
+    overlap: bool = False,
     resume: bool = False,
     progress: bool = False,
 ) -> Run:
@@ -119,6 +126,8 @@ def train(
         workers: Processes that the envs step in; this one for 0. It changes the speed and nothing else: worth it from
             some 100 us a step and several envs on. In a script, the call must then stand under
             ``if __name__ == "__main__":``.
+        overlap: Let SAC or TD3 learn while the envs step in their workers, at least one: faster, and one rollout late,
+            so that the result is another one. For studies, leave it off.
         resume: Go on with what ``out`` holds after an interruption; the curve is the one of an uninterrupted run.
         progress: Show a progress bar on standard error.
 
@@ -143,7 +152,10 @@ def train(
         eval_every=eval_every,
         eval_episodes=eval_episodes,
         checkpoint_every=checkpoint_every,
+        overlap=overlap,
     )
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
+        raise Sim2RealError(f"workers = {workers!r} must be a whole number that is not negative.")
     folder = Path(out) if out is not None else default_folder(world, f"{config.algo}-seed{seed}")
     with show_progress(progress) as bars:
         listener = bars.add(f"train {config.algo}", config.steps)
@@ -167,6 +179,7 @@ def make_config(
     eval_every: int | None = None,
     eval_episodes: int = 20,
     checkpoint_every: int | None = None,
+    overlap: bool = False,
 ) -> TrainingConfig:
     """Check everything that determines a training and fill in what is left open, see :func:`train`."""
     for name, number in {
@@ -182,6 +195,8 @@ def make_config(
         raise Sim2RealError(f"seed = {seed!r} must be a whole number that is not negative.")
     algo = default_algorithm(world) if algo is None else algo
     values = resolve_hyperparameters(algo, world, hyperparameters)
+    if overlap and algo == "ppo":
+        raise Sim2RealError("overlap is for sac and td3: ppo learns from what its present policy has collected.")
     with closing(world.make()) as env:
         check_spaces(algo, env)
         make_randomizer(randomizer, domain_space(env))
@@ -211,6 +226,7 @@ def make_config(
         eval_every=eval_every if eval_every is not None else max(1, steps // 10),
         eval_episodes=eval_episodes,
         checkpoint_every=checkpoint_every if checkpoint_every is not None else max(1000, steps // 5),
+        overlap=overlap,
     )
 
 
@@ -267,6 +283,14 @@ def _learn(
             seed=derive_seed(config.seed, "initial weights"),
             steps=config.steps,
         )
+        if config.overlap:
+            envs = vec_env.unwrapped
+            if not isinstance(envs, ParallelVecEnv):
+                raise Sim2RealError("overlap needs envs in processes of their own; give it workers, one at least.")
+            assert isinstance(learner, OverlapMixin)
+            learner.overlap(envs)
+            if isinstance(learner.replay_buffer, HerReplayBuffer):  # it asks an env for rewards, while they are busy
+                learner.replay_buffer.set_env(DummyVecEnv([lambda: envs.prototype]))
         # A method's callbacks come first: a checkpoint then holds what they leave.
         callbacks: list[BaseCallback] = [
             *(prepare(learner) if prepare is not None else ()),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
+from sim2real.training.fast.sac import FastSAC
 from sim2real.training.sampler.arrays import SharedArrays
 from sim2real.training.sampler.vec_env import ParallelVecEnv
 from sim2real.training.train import make_config, run_training
@@ -87,6 +89,65 @@ def test_a_training_learns_the_same_with_workers(tmp_path):
         run_training(config, tmp_path / "cut", workers=2, listener=interrupt)
     assert run_training(config, tmp_path / "cut", resume=True).curve == alone.curve
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("algo", ["sac", "td3"])
+def test_overlapped_learning_is_late_by_one_rollout_and_goes_on_exactly(algo, tmp_path):
+    settings = {**SMALL, "n_envs": 3, "gradient_steps": 3}
+    common = {"algo": algo, "randomizer": "uniform", "seed": 3, "steps": 300, "hyperparameters": settings}
+    config = make_config(World.of(ID), **common, checkpoint_every=120, overlap=True)
+    whole = run_training(config, tmp_path / "whole", workers=2)
+    plain = run_training(replace(config, overlap=False), tmp_path / "plain")
+    assert whole.curve != plain.curve
+    assert [point["step"] for point in whole.curve] == [point["step"] for point in plain.curve]
+
+    def interrupt(step):
+        if step >= 200:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_training(config, tmp_path / "cut", workers=2, listener=interrupt)
+    resumed = run_training(config, tmp_path / "cut", workers=1, resume=True)
+    assert resumed.curve == whole.curve
+    for name, weight in whole.policy.weights.items():
+        np.testing.assert_array_equal(resumed.policy.weights[name], weight)
+
+
+def test_hindsight_asks_no_env_that_is_busy(tmp_path):
+    for observation, hindsight in (("goal", 0.0), ("flat", 0.8)):
+        settings = {"hindsight": hindsight, "net_arch": [16], "learning_starts": 120, "n_envs": 2, "batch_size": 32}
+        world = World.of("sim2real_envs:sim2real/PandaReach-v0", kwargs={"observation": observation})
+        config = make_config(
+            world, randomizer="none", seed=0, steps=160, hyperparameters=settings, eval_episodes=1, overlap=True
+        )
+        assert run_training(config, tmp_path / observation, workers=1).curve[-1]["step"] == 160
+
+
+def test_overlapped_updates_are_those_owed_and_come_while_the_envs_step():
+    vec_env = ParallelVecEnv([make_point] * 2, workers=1)
+    learner = FastSAC("MlpPolicy", vec_env, learning_starts=10, train_freq=2, gradient_steps=3, seed=0)
+    learner.compiled = False
+    learner.overlap(vec_env)
+    seen = []
+    settle = vec_env.meanwhile
+    vec_env.meanwhile = lambda: (settle(), seen.append((learner.num_timesteps, learner._n_updates)))
+    learner.learn(24)
+    # Those owed after 12 steps are made in the next one.
+    late = [(12, 3), (14, 3), (16, 6), (18, 6), (20, 9), (22, 9)]
+    assert seen == [(steps, 0) for steps in range(0, 12, 2)] + late
+    learner.settle()
+    assert learner._n_updates == 12
+    learner.settle()
+    assert learner._n_updates == 12
+    vec_env.close()
+
+
+def test_what_overlap_cannot_do_is_refused(tmp_path):
+    with pytest.raises(Sim2RealError, match=r"^overlap is for sac and td3: ppo learns from what"):
+        make_config(World.of(ID), algo="ppo", randomizer="none", seed=0, steps=4096, overlap=True)
+    config = make_config(World.of(ID), algo="sac", randomizer="none", seed=0, steps=100, overlap=True)
+    with pytest.raises(Sim2RealError, match=r"^overlap needs envs in processes of their own; give it workers"):
+        run_training(config, tmp_path / "run")
 
 
 def test_what_it_returns_is_the_callers_own():

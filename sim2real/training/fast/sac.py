@@ -20,6 +20,7 @@ from sim2real.training.fast.functional import (
     linear,
     polyak_,
 )
+from sim2real.training.fast.overlap import OverlapMixin
 from sim2real.training.fast.update import (
     Batch,
     Update,
@@ -92,7 +93,7 @@ class SACLosses:
         return -(log_prob + self._target_entropy).mean().reshape(1)
 
 
-class FastSAC(SAC):
+class FastSAC(OverlapMixin, SAC):
     """SB3's SAC with a faster update: same constructor, callbacks, logger and files, same numbers to rounding.
 
     The update (losses, gradients, three Adams, Polyak averaging) is one function. It can be compiled. Where the policy
@@ -123,10 +124,9 @@ class FastSAC(SAC):
             self._unsupported = str(reason)
             warn_unsupported(self, reason)
 
-    def train(self, gradient_steps: int, batch_size: int = 64) -> None:
-        """Make gradient steps on batches from the replay buffer; see :meth:`stable_baselines3.SAC.train`."""
+    def _make_gradient_steps(self, gradient_steps: int, batch_size: int) -> None:
         if self._unsupported is not None:
-            super().train(gradient_steps, batch_size)
+            SAC.train(self, gradient_steps, batch_size)
             return
         optimizers = [self.critic.optimizer, self.actor.optimizer]
         groups = [self._critics, self._actor]
@@ -190,7 +190,7 @@ class FastSAC(SAC):
         return super()._get_torch_save_params()
 
     def _excluded_save_params(self) -> list[str]:
-        own = ["_losses", "_actor", "_critics", "_targets", "_entropy", "_update", "_unsupported", "_hold"]
+        own = ["_losses", "_actor", "_critics", "_targets", "_entropy", "_update", "_unsupported", "_hold", "_owed"]
         return [*super()._excluded_save_params(), *own]
 
 

@@ -17,6 +17,7 @@ from sim2real.training.fast.functional import (
     gradients,
     polyak_,
 )
+from sim2real.training.fast.overlap import OverlapMixin
 from sim2real.training.fast.update import (
     Batch,
     Update,
@@ -72,7 +73,7 @@ class TD3Losses:
         return -values.mean(), values
 
 
-class FastTD3(TD3):
+class FastTD3(OverlapMixin, TD3):
     """SB3's TD3 with a faster update: same constructor, callbacks, logger and files, same numbers to rounding.
 
     See :class:`~sim2real.training.fast.sac.FastSAC`.
@@ -96,10 +97,9 @@ class FastTD3(TD3):
             self._unsupported = str(reason)
             warn_unsupported(self, reason)
 
-    def train(self, gradient_steps: int, batch_size: int = 100) -> None:
-        """Make gradient steps on batches from the replay buffer; see :meth:`stable_baselines3.TD3.train`."""
+    def _make_gradient_steps(self, gradient_steps: int, batch_size: int) -> None:
         if self._unsupported is not None:
-            super().train(gradient_steps, batch_size)
+            TD3.train(self, gradient_steps, batch_size)
             return
         optimizers, groups = [self.critic.optimizer, self.actor.optimizer], [self._critics, self._actor]
         self._update_learning_rate(optimizers)
@@ -141,7 +141,7 @@ class FastTD3(TD3):
         return super()._get_torch_save_params()
 
     def _excluded_save_params(self) -> list[str]:
-        own = ["_losses", "_actor", "_actor_follower", "_critics", "_critics_follower", "_unsupported"]
+        own = ["_losses", "_actor", "_actor_follower", "_critics", "_critics_follower", "_unsupported", "_owed"]
         return [*super()._excluded_save_params(), *own]
 
 

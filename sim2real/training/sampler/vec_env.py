@@ -71,6 +71,8 @@ class ParallelVecEnv(VecEnv):
         if on_failure not in ("raise", "restart"):
             raise unknown_name("on_failure", on_failure, ("raise", "restart"))
         self._factories, self._timeout, self._on_failure = list(factories), timeout, on_failure
+        self.meanwhile: Callable[[], None] | None = None
+        """Called while the envs make a step; it must not ask them anything."""
         self.restarts = 0
         """How often a worker has been restarted."""
         prototype = self.prototype
@@ -122,6 +124,8 @@ class ParallelVecEnv(VecEnv):
 
     def step_wait(self) -> tuple[Any, Array, Array, list[dict[str, Any]]]:
         """Wait until all have made the step."""
+        if self.meanwhile is not None:
+            self.meanwhile()
         self._waiting = False
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         restarted: dict[int, str] = {}

@@ -1,0 +1,38 @@
+"""Learning while the envs step: both cores of a small machine have something to do."""
+
+from __future__ import annotations
+
+from sim2real.training.sampler.vec_env import ParallelVecEnv
+
+
+class OverlapMixin:
+    """Lets an off-policy learner make its gradient steps while its envs, in processes of their own, make the next step.
+
+    Without it the envs wait for the learner, and the learner for the envs. With it actions come from the networks as
+    they were one rollout earlier, and a batch lacks the transitions that are under way: a lag of ``train_freq`` steps
+    of every env, constant, so that the same seed still gives the same result. A class that has it writes
+    :meth:`_make_gradient_steps` instead of ``train``.
+    """
+
+    _owed: list[tuple[int, int]] | None = None
+
+    def overlap(self, envs: ParallelVecEnv) -> None:
+        """Learn from now on while these envs step."""
+        self._owed = []
+        envs.meanwhile = self.settle
+
+    def train(self, gradient_steps: int, batch_size: int = 64) -> None:
+        """Make gradient steps on batches from the replay buffer, now or while the envs make their next step."""
+        if self._owed is None:
+            self._make_gradient_steps(gradient_steps, batch_size)
+        else:
+            self._owed.append((gradient_steps, batch_size))
+
+    def settle(self) -> None:
+        """Make the gradient steps that are owed: before the learner is evaluated or saved."""
+        owed, self._owed = self._owed or [], None if self._owed is None else []
+        for gradient_steps, batch_size in owed:
+            self._make_gradient_steps(gradient_steps, batch_size)
+
+    def _make_gradient_steps(self, gradient_steps: int, batch_size: int) -> None:
+        raise NotImplementedError
