@@ -13,8 +13,6 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
-from stable_baselines3.common.vec_env import DummyVecEnv
-from stable_baselines3.her import HerReplayBuffer
 from torch.utils.tensorboard import SummaryWriter
 
 from sim2real.deployment.bundle import load_policy, provenance
@@ -289,8 +287,6 @@ def _learn(
                 raise Sim2RealError("overlap needs envs in processes of their own; give it workers, one at least.")
             assert isinstance(learner, OverlapMixin)
             learner.overlap(envs)
-            if isinstance(learner.replay_buffer, HerReplayBuffer):  # it asks an env for rewards, while they are busy
-                learner.replay_buffer.set_env(DummyVecEnv([lambda: envs.prototype]))
         # A method's callbacks come first: a checkpoint then holds what they leave.
         callbacks: list[BaseCallback] = [
             *(prepare(learner) if prepare is not None else ()),

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from stable_baselines3.common.vec_env import DummyVecEnv
+from stable_baselines3.her import HerReplayBuffer
+
 from sim2real.training.sampler.vec_env import ParallelVecEnv
 
 
@@ -14,12 +19,15 @@ class OverlapMixin:
     :meth:`_make_gradient_steps` instead of ``train``.
     """
 
+    replay_buffer: Any
     _owed: list[tuple[int, int]] | None = None
 
     def overlap(self, envs: ParallelVecEnv) -> None:
         """Learn from now on while these envs step."""
         self._owed = []
         envs.meanwhile = self.settle
+        if isinstance(self.replay_buffer, HerReplayBuffer):  # it asks an env for rewards, when these are busy
+            self.replay_buffer.env = DummyVecEnv([lambda: envs.prototype])
 
     def train(self, gradient_steps: int, batch_size: int = 64) -> None:
         """Make gradient steps on batches from the replay buffer, now or while the envs make their next step."""
