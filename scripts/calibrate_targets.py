@@ -7,14 +7,15 @@
 
 Without --part it does all three. Kill it at any time and run it again; a target that has changed is tested again. The
 results go into docs/results/targets.json, beside those that are there already, and the table into docs/worlds.md. A
-ladder is calibrated if a policy that has met the nominal domain only loses something on `mild` (its
-interval over all episodes lies below its success in the source), more than half of its success on `hard`, and a learner
-from scratch reaches 0.8 of that success on `hard`.
+ladder is calibrated if policies that have met the nominal domain only lose something on `mild` (the interval of their
+success over all episodes lies below that in the source, or, as success is often full, that of their return does), more
+than half of their success on `hard`, and a learner from scratch reaches 0.8 of that success on `hard`.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -137,13 +138,17 @@ def judge(case: Case, out: Path, before: Mapping[str, Any]) -> dict[str, Any] | 
 
 
 def pool(runs: Sequence[Mapping[str, Any]], test: str) -> dict[str, Any] | None:
-    """Return the success of several policies in one test, with its interval over all their episodes.
+    """Return success and return of several policies in one test, with their intervals over all episodes.
 
     A run that failed counts as one that never succeeds. ``None`` where there is no test of this name.
     """
     tests = [run["tests"][test] for run in runs if test in run.get("tests", ())]
     if not tests:
         return None
+    returns = [result["return"] for result in tests]
+    # The intervals are those of independent means.
+    spread = math.hypot(*((result["return_ci95"][1] - result["return_ci95"][0]) / 2 for result in tests)) / len(tests)
+    mean = sum(returns) / len(returns)
     tests += [{"success": 0.0, "episodes": tests[0]["episodes"]} for run in runs if "failed" in run]
     successes = sum(round(result["success"] * result["episodes"]) for result in tests)
     estimate = proportion_interval(successes, sum(result["episodes"] for result in tests))
@@ -151,6 +156,8 @@ def pool(runs: Sequence[Mapping[str, Any]], test: str) -> dict[str, Any] | None:
         "success": estimate.value,
         "ci95": [estimate.low, estimate.high],
         "of_each": [result["success"] for result in tests],
+        "return": mean,
+        "return_ci95": [mean - spread, mean + spread],
         "episodes": tests[0]["episodes"],
     }
 
@@ -165,28 +172,39 @@ def check(targets: Mapping[str, Any]) -> dict[str, bool | None]:
     source, mild, hard = (score(name, "fixed") for name in (_SOURCE, "mild", "hard"))
     learned = score("hard", "scratch")
     return {
-        "mild": None if source is None or mild is None else mild["ci95"][1] < source["success"],
+        "mild": None if source is None or mild is None else _loses(source, mild),
         "hard": None if source is None or hard is None else hard["success"] < 0.5 * source["success"],
         "scratch": None if source is None or learned is None else learned["success"] >= 0.8 * source["success"],
     }
 
 
+def _loses(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    less_success: bool = after["ci95"][1] < before["ci95"][0]
+    less_return: bool = after["return_ci95"][1] < before["return_ci95"][0]
+    return less_success or less_return
+
+
 def table(figures: Mapping[str, Any]) -> str:
     """Return the table of the targets."""
     words = " / ".join(KINDS)
-    columns = ["world", _SOURCE, *LADDER, "with a story", *RULES.values()]
+    columns = ["world", _SOURCE, *LADDER, "with a story", "return, source → mild", *RULES.values()]
     lines = [f"Success of policies trained {words}:", "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for name, entry in figures.items():
         targets = entry["targets"]
         stories = "; ".join(f"`{t}` {_cell(targets[t])}" for t in targets if t not in (_SOURCE, *LADDER))
         verdicts = [{True: "yes", False: "**no**", None: "–"}[entry["rules"][rule]] for rule in RULES]
         cells = [_cell(targets[target]) if target in targets else "–" for target in (_SOURCE, *LADDER)]
-        lines.append(f"| {' | '.join([f'`{name}`', *cells, stories or '–', *verdicts])} |")
+        returns = " → ".join(_return(targets.get(target, {}).get("fixed")) for target in (_SOURCE, "mild"))
+        lines.append(f"| {' | '.join([f'`{name}`', *cells, stories or '–', returns, *verdicts])} |")
     return "\n".join(lines)
 
 
 def _cell(scores: Mapping[str, Any]) -> str:
     return " / ".join(f"{scores[kind]['success']:.2f}" if kind in scores else "–" for kind in KINDS) if scores else "–"
+
+
+def _return(score: Mapping[str, Any] | None) -> str:
+    return "–" if score is None else f"{score['return']:.1f}".replace("-", "−")
 
 
 def report(figures: Mapping[str, Any]) -> str:

@@ -207,7 +207,13 @@ def _train_and_test(job: Job, listener: Progress) -> bool:
             result = evaluate(
                 policy, target=test.target, randomizer=test.randomizer, episodes=test.episodes, seed=test.seed
             )
-            score = {"success": result.success_rate, "episodes": test.episodes, "test": test.to_dict()}
+            score = {
+                "success": result.success_rate,
+                "return": result.return_mean,
+                "return_ci95": result.return_ci95,
+                "episodes": test.episodes,
+                "test": test.to_dict(),
+            }
             found["tests"][name] = score
             write_json(record, found)
     except Exception as error:  # one world that fails, for whatever reason, must not end a night's other runs

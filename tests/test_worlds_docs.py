@@ -38,7 +38,10 @@ def kept(name):
 
 def run(seed, success, curve=(), steps=100, minutes=1.0):
     """A finished run of a world, with the results of its tests by name."""
-    tests = {name: {"success": rate, "episodes": 100} for name, rate in success.items()}
+    tests = {
+        name: {"success": rate, "episodes": 100, "return": 20 * rate, "return_ci95": [20 * rate - 1, 20 * rate + 1]}
+        for name, rate in success.items()
+    }
     return {"seed": seed, "algo": "sac", "steps": steps, "minutes": minutes, "curve": list(curve), "tests": tests}
 
 
@@ -165,7 +168,7 @@ def test_the_table_of_learning_shows_failures(script, tmp_path, monkeypatch):
     ("mild", "hard", "scratch", "rules"),
     [
         (0.9, 0.4, 0.8, {"mild": True, "hard": True, "scratch": True}),
-        (1.0, 0.5, 0.79, {"mild": False, "hard": False, "scratch": False}),
+        (0.99, 0.5, 0.79, {"mild": False, "hard": False, "scratch": False}),
     ],
 )
 def test_the_rules_of_a_ladder(script, mild, hard, scratch, rules):
@@ -203,9 +206,12 @@ def test_what_was_measured_earlier_stands_until_its_target_changes(script, tmp_p
 
 def test_the_table_of_targets_keeps_stories_apart(script):
     targets = script("calibrate_targets")
-    score = {kind: {"success": rate} for kind, rate in zip(targets.KINDS, (1.0, 0.99, 0.5), strict=True)}
+    score = {
+        kind: {"success": rate, "return": -7.25} for kind, rate in zip(targets.KINDS, (1.0, 0.99, 0.5), strict=True)
+    }
     entry = {"targets": {"source": {"fixed": score["fixed"]}, "mild": score, "icy": score}}
     line = targets.table({"Some": {**entry, "rules": {"mild": True, "hard": False, "scratch": None}}}).splitlines()[-1]
     assert line == (
-        "| `Some` | 1.00 / – / – | 1.00 / 0.99 / 0.50 | – | – | – | – | `icy` 1.00 / 0.99 / 0.50 | yes | **no** | – |"
+        "| `Some` | 1.00 / – / – | 1.00 / 0.99 / 0.50 | – | – | – | – | `icy` 1.00 / 0.99 / 0.50 | "
+        "−7.2 → −7.2 | yes | **no** | – |"
     )
