@@ -68,7 +68,10 @@ class TrainingConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``config.yaml``."""
-        return {**vars(self), "world": self.world.to_dict(), "hyperparameters": dict(self.hyperparameters)}
+        fields = {**vars(self), "world": self.world.to_dict(), "hyperparameters": dict(self.hyperparameters)}
+        if not self.overlap:  # folders from before there was such a thing hold the same runs
+            del fields["overlap"]
+        return fields
 
 
 @dataclass(frozen=True, kw_only=True)
