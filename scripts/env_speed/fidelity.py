@@ -96,10 +96,12 @@ def _commands(world: str, seed: int) -> list[Command]:
     original = p.setJointMotorControlArray
 
     def record(*args: Any, **kwargs: Any) -> Any:
-        commands.append((kwargs["targetPositions"], kwargs["forces"]))
+        # Bullet gets a force for each of the steps that it makes at once, and each arm here makes one at a time.
+        commands.append((kwargs["targetPositions"], [steps * force for force in kwargs["forces"]]))
         return original(*args, **kwargs)
 
     env = gym.make(world)
+    steps = env.get_wrapper_attr("simulation").steps_a_call
     rng = np.random.default_rng(seed)
     try:
         env.reset(seed=seed)
