@@ -59,7 +59,7 @@ def train(
         bool,
         typer.Option(
             "--overlap",
-            help="Let sac or td3 learn while the environments step in their workers: faster, and one step late.",
+            help="Let sac or td3 learn while the environments step in their workers, one step late.",
             rich_help_panel=LEARNING,
         ),
     ] = False,

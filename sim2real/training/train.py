@@ -124,10 +124,10 @@ def train(
         eval_every: Steps between evaluations; a tenth of ``steps`` if ``None``.
         eval_episodes: Episodes of an evaluation.
         checkpoint_every: Steps between checkpoints; a fifth of ``steps``, and at least 1,000, if ``None``.
-        workers: Processes that the envs step in; this one for 0. It changes the speed and nothing else: worth it from
-            some 100 us a step and several envs on. In a script, the call must then stand under
+        workers: Processes that the envs step in; this one for 0. It changes the speed and nothing else, for the better
+            only where steps are slow or envs many. In a script, the call must then stand under
             ``if __name__ == "__main__":``.
-        overlap: Let SAC or TD3 learn while the envs step in their workers, at least one: faster, and one rollout late,
+        overlap: Let SAC or TD3 learn while the envs step in their workers, at least one. It is then one rollout late,
             so that the result is another one. For studies, leave it off.
         resume: Go on with what ``out`` holds after an interruption; the curve is the one of an uninterrupted run.
         progress: Show a progress bar on standard error.

@@ -42,7 +42,7 @@ class ParallelVecEnv(VecEnv):
 
     It gives what Stable-Baselines3's ``DummyVecEnv`` gives for the same envs and seeds, whatever the number of workers:
     an episode that ends begins anew in the same step, with its last observation in ``info["terminal_observation"]``.
-    Worth it for envs whose step takes some 100 us; cheaper ones are faster in one process.
+    Envs whose step takes no longer than a message between processes are faster in one.
 
     No process and no memory stays behind, however this process ends.
 
