@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from env_speed.fidelity import SETTINGS, WORLDS
-from env_speed.figures import Figure
 from env_speed.parts import PARTS, TITLES, Bench
-from env_speed.peers import HIGHWAY_ENV, PANDA_GYM, default_folder
+from env_speed.peers import HIGHWAY_ENV, PANDA_GYM
 from rich.console import Console
-from rich.table import Table
+from speed.figures import Figure, overview, read_figures, replace_tables, table_lines
+from speed.peers import default_folder
 
 from sim2real.errors import Sim2RealError
 from sim2real.files import write_atomic, write_json
@@ -36,7 +36,6 @@ from sim2real.files import write_atomic, write_json
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "docs" / "results" / "envs.json"
 PAGE = REPOSITORY / "docs" / "speed.md"
-BEGIN, END = "<!-- tables: scripts/benchmark_envs.py -->", "<!-- end of tables -->"
 ROUNDS, RESETS = 7, 10_000
 
 
@@ -45,7 +44,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=f"some of {', '.join(PARTS)}")
     parser.add_argument("--rounds", type=_count, default=ROUNDS, metavar="N", help=f"default {ROUNDS}")
     parser.add_argument("--resets", type=_count, default=RESETS, metavar="N", help=f"for the memory; default {RESETS}")
-    parser.add_argument("--venv", type=Path, default=default_folder(), help="of the peers; default %(default)s")
+    parser.add_argument("--venv", type=Path, default=default_folder("peers"), help="of the peers; default %(default)s")
     parser.add_argument("--render", action="store_true", help="render docs/speed.md from the figures kept")
     arguments = parser.parse_args()
     if arguments.render:
@@ -56,7 +55,7 @@ def main() -> None:
         if not arguments.only:
             RESULTS.parent.mkdir(parents=True, exist_ok=True)
             write_json(RESULTS, results)
-    Console().print(overview(results))
+    Console().print(overview(read_figures(results), "The worlds: speed and fidelity"))
     if not arguments.only:
         write_atomic(PAGE, rendered(PAGE.read_text(encoding="utf-8"), results))
 
@@ -95,23 +94,14 @@ def measure(parts: Iterable[str], *, peers: Path, rounds: int, resets: int) -> d
     }
 
 
-def overview(results: Mapping[str, Any]) -> Table:
-    """Return the figures beside their goals, for the terminal."""
-    table = Table("part", "what", "measured", "goal", "", title="The worlds: speed and fidelity")
-    for found in _figures(results):
-        colour = "[red]" if found.verdict == "missed" else ""
-        table.add_row(found.part, found.name, found.text, found.goal, colour + found.verdict)
-    return table
-
-
 def tables(results: Mapping[str, Any]) -> str:
     """Return the tables of docs/speed.md."""
-    figures = _figures(results)
+    figures = read_figures(results)
     lines = []
     for part, title in TITLES.items():
         lines += [f"## {title.format(resets=results['resets'])}", ""]
         found = [entry for entry in figures if entry.part == part]
-        lines += _fidelity_table(found) if part == "fidelity" else _table(found)
+        lines += _fidelity_table(found) if part == "fidelity" else table_lines(found)
         lines.append("")
     versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
     lines.append(
@@ -119,19 +109,6 @@ def tables(results: Mapping[str, Any]) -> str:
         f"{results['cores']}, {results['machine']}; {versions}."
     )
     return "\n".join(lines)
-
-
-def _figures(results: Mapping[str, Any]) -> list[Figure]:
-    return [Figure(**fields) for fields in results["figures"]]
-
-
-def _table(figures: list[Figure]) -> list[str]:
-    rows = [["", "measured"], ["---", "---"]] + [[found.name, found.text] for found in figures]
-    if any(found.goal for found in figures):
-        marks = {"missed": "**missed**"}
-        ends = [(found.goal, marks.get(found.verdict, found.verdict)) for found in figures]
-        rows = [[*row, *end] for row, end in zip(rows, [("goal", ""), ("---", "---"), *ends], strict=True)]
-    return [f"| {' | '.join(row)} |" for row in rows]
 
 
 def _fidelity_table(figures: list[Figure]) -> list[str]:
@@ -145,9 +122,7 @@ def _fidelity_table(figures: list[Figure]) -> list[str]:
 
 def rendered(page: str, results: Mapping[str, Any]) -> str:
     """Return docs/speed.md with its tables made from the figures."""
-    before, rest = page.split(BEGIN)
-    after = rest.split(END)[1]
-    return f"{before}{BEGIN}\n{tables(results)}\n{END}{after}"
+    return replace_tables(page, Path(__file__).name, tables(results))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from world_runs import (
     keep_figures,
     mean_success,
     read_arguments,
+    read_figures,
     read_runs,
     replace_part,
 )
@@ -60,8 +61,12 @@ def main() -> None:
     args = read_arguments(parser, out=RUNS, episodes=200)
     cases = find_cases(args.only)
     failed = 0 if args.render else do_jobs(make_jobs(cases, args), args.workers)
-    new = {case.name: entry for case in cases if (entry := judge(case, args.out / case.name))}
-    figures = keep_figures(args.docs / "results" / "worlds.json", new)
+    file = args.docs / "results" / "worlds.json"
+    before = read_figures(file)
+    new = {
+        case.name: entry for case in cases if (entry := judge(case, args.out / case.name, before.get(case.name, {})))
+    }
+    figures = keep_figures(file, new)
     if args.docs == DOCS:
         for case in cases:
             publish(case, args.out / case.name / "seed_0")
@@ -92,11 +97,18 @@ def source_training(case: Case, steps: int | None = None) -> TrainingConfig:
     return replace(config, eval_every=max(1, config.steps // POINTS))
 
 
-def judge(case: Case, folder: Path) -> dict[str, Any] | None:
-    """Return what the runs of a world came to; ``None`` while there are none."""
+def judge(case: Case, folder: Path, before: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what the runs of a world came to; ``None`` while there are none.
+
+    Args:
+        case: The world.
+        folder: Of its runs.
+        before: What was kept of it earlier; its other seeds stand if they were trained in the same way.
+    """
     runs = read_runs(folder)
     if not runs:
         return None
+    settings = {name: runs[0][name] for name in ("algo", "steps", "hyperparameters")}
     kept = []
     for entry in runs:
         found: dict[str, Any] = {"seed": entry["seed"]}
@@ -108,13 +120,14 @@ def judge(case: Case, folder: Path) -> dict[str, Any] | None:
             found["episodes"] = entry["tests"][TEST]["episodes"]
             found["reached"] = next((step for step, success in entry["curve"] if success >= GOAL), None)
         kept.append(found)
+    if all(before.get(name) == value for name, value in settings.items()):
+        kept += [run for run in before["runs"] if run["seed"] not in {new["seed"] for new in kept}]
     return {
         "env": case.world.env.rpartition(":")[2],
         "kwargs": dict(case.world.kwargs),
-        "algo": runs[0]["algo"],
-        "steps": runs[0]["steps"],
-        "success": mean_success(runs, TEST),
-        "runs": kept,
+        **settings,
+        "success": mean_success([run.get("success", 0.0) for run in kept]),
+        "runs": sorted(kept, key=lambda run: run["seed"]),
     }
 
 

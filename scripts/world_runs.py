@@ -220,13 +220,20 @@ def _train_and_test(job: Job, listener: Progress) -> bool:
         message = " ".join(f"{type(error).__name__}: {error}".split())
         print(f"{job.folder}: {message}", flush=True)
         make_folder(failure.parent)
-        algo = None if job.config is None else job.config.algo
-        write_json(failure, {"failed": message, "algo": algo, "steps": job.steps})
+        write_json(failure, {"failed": message, **settings_of(job)})
         return True
     scores = ", ".join(f"{name} {found['tests'][name]['success']:.2f}" for name in job.tests)
     minutes = (time.perf_counter() - start) / 60
     print(f"{job.folder}: success {scores}; {job.steps:,} steps, {minutes:.1f} min", flush=True)
     return False
+
+
+def settings_of(job: Job) -> dict[str, Any]:
+    """Return how a job trains."""
+    config = job.config
+    if config is None:
+        return {"algo": None, "steps": 0, "hyperparameters": {}}
+    return {"algo": config.algo, "steps": config.steps, "hyperparameters": dict(config.hyperparameters)}
 
 
 def failure_file(folder: Path) -> Path:
@@ -241,7 +248,7 @@ def read_tests(folder: Path) -> dict[str, Any]:
 
 
 def read_run(folder: Path) -> dict[str, Any] | None:
-    """Return what a run came to: ``seed``, ``algo``, ``steps``, and ``failed`` or ``minutes``, ``curve`` and ``tests``.
+    """Return what a run came to: ``seed``, how it was trained, and ``failed`` or ``minutes``, ``curve`` and ``tests``.
 
     ``None`` while it is not finished.
     """
@@ -255,6 +262,7 @@ def read_run(folder: Path) -> dict[str, Any] | None:
         "seed": seed,
         "algo": config["algo"],
         "steps": config["steps"],
+        "hyperparameters": config["hyperparameters"],
         "minutes": round(_read(folder / "tests.json")["seconds"] / 60, 1),
         "curve": [[point["step"], point["success_rate"]] for point in curve],
         "tests": read_tests(folder),
@@ -268,9 +276,8 @@ def read_runs(folder: Path) -> list[dict[str, Any]]:
     return [run for run in found if run is not None]
 
 
-def mean_success(runs: Sequence[Mapping[str, Any]], test: str) -> dict[str, Any]:
-    """Return mean and 95 % interval over seeds of the success in a test; a run that failed counts as no success."""
-    rates = [run["tests"][test]["success"] if "tests" in run else 0.0 for run in runs]
+def mean_success(rates: Sequence[float]) -> dict[str, Any]:
+    """Return mean and 95 % interval over the success of seeds; that of a run that failed is 0."""
     estimate = mean_interval(rates)
     ends = None if estimate.low is None or estimate.high is None else [max(estimate.low, 0.0), min(estimate.high, 1.0)]
     return {"mean": estimate.value, "ci95": ends}

@@ -30,10 +30,9 @@ def test_the_architecture_names_every_room_and_no_other():
 
 
 def test_links_in_the_documents_lead_somewhere():
-    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md"):
-        page = REPO / name
+    for page in (*REPO.glob("*.md"), *REPO.glob("docs/*.md")):
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
-            assert link.startswith("https://") or (page.parent / link).exists(), f"{name}: {link}"
+            assert link.startswith("https://") or (page.parent / link).exists(), f"{page}: {link}"
 
 
 def test_the_library_never_imports_the_worlds():

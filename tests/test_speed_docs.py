@@ -21,7 +21,7 @@ def scripts():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(REPO / "scripts"))
         yield
-    for name in [name for name in sys.modules if name.split(".")[0] in ("env_speed", "benchmark_envs")]:
+    for name in [name for name in sys.modules if name.split(".")[0] in ("env_speed", "speed", "benchmark_envs")]:
         del sys.modules[name]
 
 
@@ -32,12 +32,11 @@ def test_the_page_is_rendered_from_the_figures_that_are_kept():
 
 
 def test_a_missed_goal_is_shown_as_missed():
-    import benchmark_envs
-    from env_speed.figures import figure
+    from speed.figures import figure, table_lines
 
     found = figure("arms", "Reach", [2.0, 3.0, 9.0], "×", least=4.5)
     assert (found.value, found.low, found.high) == (3.0, 2.0, 9.0)
-    assert benchmark_envs._table([found]) == [
+    assert table_lines([found]) == [
         "|  | measured | goal |  |",
         "| --- | --- | --- | --- |",
         "| Reach | 3.00 [2.00, 9.00] × | ≥ 4.5 | **missed** |",

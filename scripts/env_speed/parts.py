@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+from speed.figures import Figure, figure, ratio
 
 from env_speed import worlds
 from env_speed.fidelity import WORLDS, deviations
-from env_speed.figures import Figure, figure, ratio
 from env_speed.peers import HIGHWAY_ENV, PANDA_GYM, Peers
 from env_speed.timing import step_times
 

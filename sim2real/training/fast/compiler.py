@@ -24,7 +24,9 @@ class Compiled:
         # The default of torch lies in the temporary folder, which a reboot empties.
         os.environ.setdefault(_CACHE, str(Path.home() / ".cache" / "sim2real" / "inductor"))
         self._function = function
-        self._compiled: Callable[..., Any] | None = torch.compile(function, fullgraph=True, dynamic=False)
+        self._compiled: Callable[..., Any] | None = torch.compile(
+            function, fullgraph=True, dynamic=False, options={"size_asserts": False}
+        )
         self._proven = False
 
     def __call__(self, *arguments: Any) -> Any:

@@ -16,6 +16,10 @@ State = tuple[Parameters, Parameters, Parameters]
 """Parameters, first and second moments."""
 
 
+RESTING = (0.0, 1.0, 1.0, 1.0, 0.0)
+"""Rates of an Adam step that moves nothing, see :meth:`Group.advance`."""
+
+
 class UnsupportedError(Exception):
     """A learner has a part that the fast form does not know; the message names it."""
 
@@ -52,17 +56,21 @@ class Chain:
         Returns:
             Shape (batch, out), or (n, batch, out).
         """
+        stacked = parameters[f"{prefix}{self._layers[0][0]}.weight"].dim() == 3
+        if stacked:
+            x = x.transpose(1, 2)
         for name, layer in self._layers:
-            x = linear(parameters, f"{prefix}{name}", x) if isinstance(layer, nn.Linear) else layer(x)
-        return x
+            if isinstance(layer, nn.Linear):
+                weight, bias = parameters[f"{prefix}{name}.weight"], parameters[f"{prefix}{name}.bias"]
+                x = torch.bmm(weight, x) + bias.unsqueeze(2) if stacked else torch.addmm(bias, x, weight.t())
+            else:
+                x = layer(x)
+        return x.transpose(1, 2) if stacked else x
 
 
 def linear(parameters: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
-    """Return ``x W^T + b`` of the layer called ``name``, for one layer or for an ensemble of them."""
-    weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
-    if weight.dim() == 2:
-        return torch.addmm(bias, x, weight.t())
-    return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
+    """Return ``x W^T + b`` of the layer called ``name``."""
+    return torch.addmm(parameters[f"{name}.bias"], x, parameters[f"{name}.weight"].t())
 
 
 class Group:
@@ -150,14 +158,14 @@ class Group:
         """Count a step, unless the parameters are frozen (``requires_grad`` is off).
 
         Returns:
-            ``[lr / (1 - b1^t), sqrt(1 - b2^t), 1]``, or ``[0, 1, 0]`` where nothing may move.
+            ``[lr, t, 1 - b1^t, sqrt(1 - b2^t), 1]``, or ``[0, 1, 1, 1, 0]`` where nothing may move.
         """
         if not next(iter(self._modules[0].values())).requires_grad:
-            return [0.0, 1.0, 0.0]
+            return list(RESTING)
         self.steps += 1
         beta1, beta2 = self.betas
         rate: float = optimizer.param_groups[0]["lr"]
-        return [rate / (1.0 - beta1**self.steps), (1.0 - beta2**self.steps) ** 0.5, 1.0]
+        return [rate, float(self.steps), 1.0 - beta1**self.steps, (1.0 - beta2**self.steps) ** 0.5, 1.0]
 
 
 def adam_(state: State, gradients: Mapping[str, Tensor], rates: Tensor, betas: tuple[float, float], eps: float) -> None:
@@ -166,23 +174,43 @@ def adam_(state: State, gradients: Mapping[str, Tensor], rates: Tensor, betas: t
     Args:
         state: What is moved, and its moments.
         gradients: By the same names.
-        rates: Shape (3,), from :meth:`Group.advance`. With the last at 0 parameters and moments keep every bit.
+        rates: Shape (5,), from :meth:`Group.advance`. With the last at 0 parameters and moments keep every bit.
         betas: Decay of the two moments.
         eps: Added to the denominator.
     """
     values, firsts, seconds = state
-    step, correction, moving = rates.unbind()
-    for name, gradient in gradients.items():
-        first, second = firsts[name], seconds[name]
-        first.lerp_(gradient, (1.0 - betas[0]) * moving)
-        second.lerp_(gradient * gradient, (1.0 - betas[1]) * moving)
-        values[name].sub_(step * first / (second.sqrt() / correction + eps))
+    if torch.compiler.is_compiling():
+        rate, _, correction1, correction2, moving = rates.unbind()
+        for name, gradient in gradients.items():
+            first, second = firsts[name], seconds[name]
+            first.lerp_(gradient, (1.0 - betas[0]) * moving)
+            second.lerp_(gradient * gradient, (1.0 - betas[1]) * moving)
+            values[name].sub_((rate / correction1) * first / (second.sqrt() / correction2 + eps))
+    elif rates[4]:
+        torch._fused_adam_(
+            [values[name] for name in gradients],
+            list(gradients.values()),
+            [firsts[name] for name in gradients],
+            [seconds[name] for name in gradients],
+            [],
+            [rates[1]] * len(gradients),
+            lr=float(rates[0]),
+            beta1=betas[0],
+            beta2=betas[1],
+            weight_decay=0.0,
+            eps=eps,
+            amsgrad=False,
+            maximize=False,
+        )
 
 
 def polyak_(target: Mapping[str, Tensor], source: Mapping[str, Tensor], tau: Tensor) -> None:
     """Move a target network towards its source: ``target = (1 - tau) target + tau source``."""
-    for name, tensor in target.items():
-        tensor.mul_(1.0 - tau).add_(tau * source[name])
+    if torch.compiler.is_compiling():
+        for name, tensor in target.items():
+            tensor.mul_(1.0 - tau).add_(tau * source[name])
+    else:
+        torch._foreach_lerp_(list(target.values()), [source[name] for name in target], float(tau))
 
 
 def gradients(

@@ -201,14 +201,14 @@ def _make_update(losses: SACLosses, settings: list[tuple[tuple[float, float], fl
         alpha = state["entropy"][0]["log_ent_coef"].exp() if tuned else state["alpha"]
         target = losses.target(actor, targets, alpha, batch, noise[1])
         slopes, critic_loss, _ = gradients(lambda p: losses.critic_loss(p, target, batch), critics)
-        adam_(state["critics"], slopes, numbers[0:3], *settings[0])
+        adam_(state["critics"], slopes, numbers[0:5], *settings[0])
         slopes, actor_loss, log_prob = gradients(lambda p: losses.actor_loss(p, critics, alpha, batch, noise[0]), actor)
-        adam_(state["actor"], slopes, numbers[3:6], *settings[1])
+        adam_(state["actor"], slopes, numbers[5:10], *settings[1])
         entropy_loss = torch.zeros_like(actor_loss)
         if tuned:
             slope = losses.entropy_gradient(log_prob)
             entropy_loss = (state["entropy"][0]["log_ent_coef"] * slope).squeeze()
-            adam_(state["entropy"], {"log_ent_coef": slope}, numbers[6:9], *settings[2])
+            adam_(state["entropy"], {"log_ent_coef": slope}, numbers[10:15], *settings[2])
         polyak_(targets, critics, numbers[-1])
         return torch.stack((alpha.squeeze(), actor_loss, critic_loss, entropy_loss))
 

@@ -9,6 +9,7 @@ from stable_baselines3 import TD3
 from torch import Tensor
 
 from sim2real.training.fast.functional import (
+    RESTING,
     Chain,
     Group,
     Parameters,
@@ -121,7 +122,7 @@ class FastTD3(OverlapMixin, TD3):
             batch = sample_batch(self, batch_size)
             noise = torch.randn(batch.actions.shape, device=self.device) * self.target_policy_noise
             rates = self._critics.advance(optimizers[0])
-            rates += self._actor.advance(optimizers[1]) if delayed else [0.0, 1.0, 0.0]
+            rates += self._actor.advance(optimizers[1]) if delayed else RESTING
             numbers = torch.tensor([*rates, self.tau], device=self.device)
             critic_loss, actor_loss = update(
                 state, batch, noise.clamp(-self.target_noise_clip, self.target_noise_clip), numbers
@@ -150,13 +151,13 @@ def _make_update(losses: TD3Losses, settings: list[tuple[tuple[float, float], fl
         actor, critics = state["actor"][0], state["critics"][0]
         target = losses.target(state["actor_follower"], state["critics_follower"], batch, noise)
         slopes, critic_loss, _ = gradients(lambda p: losses.critic_loss(p, target, batch), critics)
-        adam_(state["critics"], slopes, numbers[0:3], *settings[0])
+        adam_(state["critics"], slopes, numbers[0:5], *settings[0])
         if not delayed:
             return torch.stack((critic_loss, torch.zeros_like(critic_loss)))
         slopes, actor_loss, _ = gradients(lambda p: losses.actor_loss(p, critics, batch), actor)
-        adam_(state["actor"], slopes, numbers[3:6], *settings[1])
-        polyak_(state["critics_follower"], critics, numbers[6])
-        polyak_(state["actor_follower"], actor, numbers[6])
+        adam_(state["actor"], slopes, numbers[5:10], *settings[1])
+        polyak_(state["critics_follower"], critics, numbers[10])
+        polyak_(state["actor_follower"], actor, numbers[10])
         return torch.stack((critic_loss, actor_loss))
 
     return update

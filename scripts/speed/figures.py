@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,3 +72,34 @@ def figure(part: str, name: str, values: list[float], unit: str, **more: float) 
 def ratio(over: list[float], under: list[float]) -> list[float]:
     """Return the ratio of every round."""
     return [a / b for a, b in zip(over, under, strict=True)]
+
+
+def read_figures(results: Mapping[str, Any]) -> list[Figure]:
+    """Return the figures of a file of results."""
+    return [Figure(**fields) for fields in results["figures"]]
+
+
+def overview(figures: Iterable[Figure], title: str) -> Table:
+    """Return figures beside their goals, for the terminal."""
+    table = Table("part", "what", "measured", "goal", "", title=title)
+    for found in figures:
+        colour = "[red]" if found.verdict == "missed" else ""
+        table.add_row(found.part, found.name, found.text, found.goal, colour + found.verdict)
+    return table
+
+
+def table_lines(figures: Sequence[Figure]) -> list[str]:
+    """Return the lines of a Markdown table of figures, beside their goals if there are any."""
+    rows = [["", "measured"], ["---", "---"]] + [[found.name, found.text] for found in figures]
+    if any(found.goal for found in figures):
+        marks = {"missed": "**missed**"}
+        ends = [(found.goal, marks.get(found.verdict, found.verdict)) for found in figures]
+        rows = [[*row, *end] for row, end in zip(rows, [("goal", ""), ("---", "---"), *ends], strict=True)]
+    return [f"| {' | '.join(row)} |" for row in rows]
+
+
+def replace_tables(page: str, script: str, tables: str) -> str:
+    """Return a page with the tables that a script makes replaced."""
+    begin, end = f"<!-- tables: scripts/{script} -->", "<!-- end of tables -->"
+    before, rest = page.split(begin)
+    return f"{before}{begin}\n{tables}\n{end}{rest.split(end, 1)[1]}"
