@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sim2real.domains.world import World
     from sim2real.evaluation.evaluate import Evaluation, evaluate
     from sim2real.studies.report import write_report
+    from sim2real.studies.run import StudyResult, run_study
     from sim2real.training.train import Run, train
     from sim2real.transfer.transfer import TransferResult, transfer
 
@@ -43,11 +44,13 @@ _MODULES = {
     "Parameter": "sim2real.domains.space",
     "Policy": "sim2real.deployment.policy",
     "Run": "sim2real.training.train",
+    "StudyResult": "sim2real.studies.run",
     "TransferResult": "sim2real.transfer.transfer",
     "World": "sim2real.domains.world",
     "check_env": "sim2real.domains.check_env",
     "evaluate": "sim2real.evaluation.evaluate",
     "load_policy": "sim2real.deployment.bundle",
+    "run_study": "sim2real.studies.run",
     "train": "sim2real.training.train",
     "write_report": "sim2real.studies.report",
 }
@@ -61,12 +64,14 @@ __all__ = [
     "Policy",
     "Run",
     "Sim2RealError",
+    "StudyResult",
     "TransferResult",
     "World",
     "__version__",
     "check_env",
     "evaluate",
     "load_policy",
+    "run_study",
     "train",
     "transfer",
     "write_report",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sim2real.cli import learn, play, worlds
+from sim2real.cli import learn, play, study, worlds
 
 _LEARN, _JUDGE, _WORLDS = "Learn", "Judge", "Worlds"
 
@@ -39,6 +39,7 @@ def _root(
 
 app.command("train", rich_help_panel=_LEARN)(learn.train)
 app.command("transfer", rich_help_panel=_LEARN)(learn.transfer)
+app.command("study", rich_help_panel=_LEARN)(study.study)
 app.command("evaluate", rich_help_panel=_JUDGE)(learn.evaluate)
 app.command("report", rich_help_panel=_JUDGE)(learn.report)
 app.command("play", rich_help_panel=_JUDGE)(play.play)

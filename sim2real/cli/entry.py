@@ -88,6 +88,8 @@ def _usage(error: typer.TyperException) -> str:
 
 
 def _how_to_resume(args: Sequence[str]) -> str:
+    if args and args[0] == "study":
+        return f"Go on with: {shlex.join(['sim2real', *args])}"
     if not args or args[0] not in _RESUMABLE:
         return ""
     if "--out" in args[:-1] and not Path(args[list(args).index("--out") + 1], "config.yaml").exists():

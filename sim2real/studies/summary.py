@@ -125,6 +125,45 @@ def summary_table(result: Mapping[str, Any]) -> Group:
     return Group(arms, metrics, Padding(verdict, (1, 0)), *note)
 
 
+_STUDY_COLUMNS = ("source", "target", "method", "steps", "verdict", "scratch", "zero-shot", "method ends", "its time")
+
+
+def study_table(results: Mapping[str, Any]) -> Table:
+    """Return the cells of a study and their verdicts, for the terminal.
+
+    Args:
+        results: The content of ``results.json``.
+    """
+    table = _table("Final success, or return where there is none; time to threshold as a share of scratch's")
+    for column in _STUDY_COLUMNS:
+        table.add_column(column, overflow="fold")
+    for cell in results["cells"]:
+        style = _STYLES[cell["result"]["verdict"]] if "result" in cell else "dim"
+        table.add_row(*(Text(text, style=style if at == 4 else "") for at, text in enumerate(_study_row(cell))))
+    return table
+
+
+def study_markdown(results: Mapping[str, Any]) -> str:
+    """Return the same table in Markdown."""
+    rows = [_STUDY_COLUMNS, ("---",) * len(_STUDY_COLUMNS), *map(_study_row, results["cells"])]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _study_row(cell: Mapping[str, Any]) -> tuple[str, ...]:
+    source = ", ".join(str(cell[key]) for key in ("source", "randomizer", "algo") if cell[key] is not None)
+    labels = (source, cell["target"], cell["method"], f"{cell['steps']:,}")
+    if "result" not in cell:
+        return (*labels, f"{len(cell['missing'])} jobs missing", *(MISSING,) * 4)
+    result = cell["result"]
+    ends = [_end(result["arms"][arm]) for arm in ("scratch", "zero-shot", result["method"])]
+    return (*labels, SHORT_WORDS[result["verdict"]], *ends, number(result["time_to_threshold_ratio"]["value"]))
+
+
+def _end(arm: Mapping[str, Any]) -> str:
+    success = arm["final_success"]
+    return number(arm["final_return"]["mean"]) if success is None else percent(success["mean"])
+
+
 def _table(title: str) -> Table:
     return Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
 

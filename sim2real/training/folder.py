@@ -55,7 +55,7 @@ class ClaimedFolder:
         elif self.path.exists() and any(self.path.iterdir()):
             raise Sim2RealError(f"--out {self.path} exists and is not empty; choose another folder.")
         make_folder(self.path)
-        with self._locked():
+        with locked(self.path):
             try:
                 if is_new:
                     write_atomic(self.config, yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False))
@@ -78,19 +78,25 @@ class ClaimedFolder:
                 f"another folder."
             )
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            # The lock is on the folder itself: it leaves no file, and ends with the process however that ends.
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-        except BlockingIOError:
-            raise Sim2RealError(
-                f"another process is writing to {self.path}; wait for it to end, or choose another folder."
-            ) from None
-        finally:
-            os.close(descriptor)
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder against other processes that do so.
+
+    Raises:
+        Sim2RealError: Another process holds it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        # The lock is on the folder itself: it leaves no file, and ends with the process however that ends.
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise Sim2RealError(
+            f"another process is writing to {folder}; wait for it to end, or choose another folder."
+        ) from None
+    finally:
+        os.close(descriptor)
 
 
 class RunFolder(ClaimedFolder):

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any, Literal, TypeVar
+
+import cloudpickle
 
 from sim2real.errors import Sim2RealError
 from sim2real.processes import end_with_parent
@@ -17,9 +23,131 @@ from sim2real.training.callbacks import Progress
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-_POLL_SECONDS = 0.2
+_CONTEXT = multiprocessing.get_context("spawn")
+_LAST_WORDS = 5.0  # in which a process that has closed its pipe has to end [s]
 
-_reports: Any = None  # a worker's end of the queue of progress, set when it starts
+
+@dataclass(frozen=True)
+class Report:
+    """What is heard of a task."""
+
+    task: int
+    """The number it was submitted with."""
+    kind: Literal["progress", "done", "failed"]
+    """The last two are heard once, and nothing after them."""
+    value: Any
+    """The progress, the result, or the exception."""
+
+
+class Workers:
+    """Spawned processes that each do one task at a time; one that dies takes no other with it.
+
+    Args:
+        count: How many at most; they start when they are needed, and end with this process, however it ends.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        """Tasks that can be under way at a time."""
+        self._idle: list[_Worker] = []
+        self._busy: dict[Connection, _Worker] = {}
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in (*self._idle, *self._busy.values()):
+            worker.end()
+
+    @property
+    def free(self) -> int:
+        """Tasks that can be submitted now."""
+        return self.count - len(self._busy)
+
+    def submit(self, task: int, function: Callable[[Job, Progress], Any], job: Job) -> None:
+        """Let a process do a task; there has to be a free one.
+
+        Args:
+            task: Number by which reports name it.
+            function: At the top of a module; called with the job and with a listener for its progress.
+            job: Picklable.
+        """
+        worker = self._idle.pop() if self._idle else _Worker()
+        worker.task = task
+        self._busy[worker.pipe] = worker
+        with suppress(OSError):  # that it is gone is noticed when it is heard
+            worker.pipe.send_bytes(cloudpickle.dumps((function, job)))
+
+    def reports(self, timeout: float | None = None) -> list[Report]:
+        """Wait for news of the tasks under way and return them; none if there were none in so many seconds."""
+        return [self._hear(self._busy[pipe]) for pipe in wait(list(self._busy), timeout)]  # type: ignore[index]
+
+    def _hear(self, worker: _Worker) -> Report:
+        task = worker.task
+        try:
+            kind, value = cloudpickle.loads(worker.pipe.recv_bytes())
+        except (EOFError, OSError):
+            del self._busy[worker.pipe]
+            error = Sim2RealError(
+                f"a worker process ended before its work was done ({worker.bury()}): out of memory, killed, or unable "
+                f"to start; in a script, the call must stand under: if __name__ == '__main__':"
+            )
+            return Report(task, "failed", error)
+        if kind != "progress":
+            del self._busy[worker.pipe]
+            self._idle.append(worker)
+        return Report(task, kind, value)
+
+
+class _Worker:
+    """The end of a process that is here."""
+
+    task = -1
+
+    def __init__(self) -> None:
+        self.pipe, theirs = _CONTEXT.Pipe()
+        self._process = _CONTEXT.Process(target=_serve, args=(theirs,), daemon=False)
+        self._process.start()
+        theirs.close()
+
+    def end(self) -> None:
+        """End the process at once."""
+        self.pipe.close()
+        self._process.terminate()
+        self._process.join()
+
+    def bury(self) -> str:
+        """Forget a process that has ended by itself; return how it did."""
+        self._process.join(_LAST_WORDS)
+        code = self._process.exitcode
+        self.end()
+        return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+
+
+def _serve(pipe: Connection) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of a terminal's processes; the parent ends these
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    while True:
+        try:
+            message = pipe.recv_bytes()
+        except EOFError:
+            return
+
+        def say(kind: str, value: Any) -> None:
+            pipe.send_bytes(cloudpickle.dumps((kind, value)))
+
+        try:
+            function, job = cloudpickle.loads(message)
+            say("done", function(job, lambda steps: say("progress", steps)))
+        except Exception as error:
+            error.add_note(f"in a worker process:\n{traceback.format_exc()}")
+            try:
+                say("failed", error)
+            except Exception:  # what cannot be sent can be told
+                say("failed", Sim2RealError(f"{type(error).__name__}: {error}"))
 
 
 def run_jobs(
@@ -28,7 +156,7 @@ def run_jobs(
     listeners: Sequence[Progress],
     workers: int | None = None,
 ) -> list[Result]:
-    """Run every job in a pool of spawned processes.
+    """Run every job in spawned processes.
 
     Args:
         function: At the top of a module; called with the job and with a listener for its progress.
@@ -40,43 +168,20 @@ def run_jobs(
         The results, in the order of the jobs.
 
     Raises:
-        Exception: The first one that a job raised; jobs not yet started are dropped.
+        Exception: The first one that a job raised; jobs under way are ended, others dropped.
     """
-    context = multiprocessing.get_context("spawn")
-    count = min(workers or os.cpu_count() or 1, len(jobs))
-    reports = context.SimpleQueue()
-    with ProcessPoolExecutor(count, context, initializer=_begin_worker, initargs=(reports,)) as pool:
-        futures = [pool.submit(_run_job, function, index, job) for index, job in enumerate(jobs)]
-        try:
-            waiting: Iterable[Any] = futures
-            while waiting:
-                done, waiting = wait(waiting, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
-                while not reports.empty():
-                    index, progress = reports.get()
-                    listeners[index](progress)
-                for future in done:
-                    future.result()
-        except BrokenProcessPool:
-            raise Sim2RealError(
-                "a worker process ended before its work was done: out of memory, killed, or unable to start; in a "
-                "script, the call must stand under: if __name__ == '__main__':"
-            ) from None
-        except BaseException:
-            for process in list((pool._processes or {}).values()):
-                process.terminate()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-        return [future.result() for future in futures]
-
-
-def _begin_worker(reports: Any) -> None:
-    global _reports
-    _reports = reports
-    import torch
-
-    torch.set_num_threads(1)
-    threading.Thread(target=end_with_parent, daemon=True).start()
-
-
-def _run_job(function: Callable[[Job, Progress], Result], index: int, job: Job) -> Result:
-    return function(job, lambda steps: _reports.put((index, steps)))
+    waiting = deque(range(len(jobs)))
+    results: dict[int, Result] = {}
+    with Workers(workers or os.cpu_count() or 1) as pool:
+        while len(results) < len(jobs):
+            while waiting and pool.free:
+                task = waiting.popleft()
+                pool.submit(task, function, jobs[task])
+            for report in pool.reports():
+                if report.kind == "failed":
+                    raise report.value
+                if report.kind == "progress":
+                    listeners[report.task](report.value)
+                else:
+                    results[report.task] = report.value
+    return [results[task] for task in range(len(jobs))]

@@ -28,21 +28,21 @@ class TransferMethod(Protocol):
     uses_source: ClassVar[bool]
     """Whether it needs a source policy."""
 
-    def hyperparameters(self, tuned: Mapping[str, Any], source: Policy) -> dict[str, Any]:
+    def hyperparameters(self, tuned: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
         """Return the hyperparameters of the target learner.
 
         Args:
             tuned: Those of a learner from scratch in the target, with the user's overrides.
-            source: The policy that is carried over.
+            source: Those that the policy that is carried over was trained with.
         """
         ...
 
-    def prepare(self, learner: BaseAlgorithm, source: Policy, steps: int) -> Sequence[BaseCallback]:
+    def prepare(self, learner: BaseAlgorithm, source: Policy | None, steps: int) -> Sequence[BaseCallback]:
         """Put a fresh learner into its initial state.
 
         Args:
             learner: Built with :meth:`hyperparameters`.
-            source: The policy that is carried over.
+            source: The policy that is carried over, for a method that uses one.
             steps: The target budget.
 
         Returns:

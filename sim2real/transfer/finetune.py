@@ -49,16 +49,15 @@ class FineTune:
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
                 raise Sim2RealError(f"{name} = {value!r} must be a whole number that is not negative.")
 
-    def hyperparameters(self, tuned: Mapping[str, Any], source: Policy) -> dict[str, Any]:
+    def hyperparameters(self, tuned: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
         """Return the tuned ones, with the source's networks and normalization and no random warm-up."""
-        own = source.metadata.hyperparameters
         carried = ("net_arch", "activation", "normalize_observation", "normalize_reward")
-        values = {**tuned, **{name: own[name] for name in carried if name in own}}
+        values = {**tuned, **{name: source[name] for name in carried if name in source}}
         if "learning_starts" in values:
             values["learning_starts"] = 0
         return values
 
-    def prepare(self, learner: BaseAlgorithm, source: Policy, steps: int) -> Sequence[BaseCallback]:
+    def prepare(self, learner: BaseAlgorithm, source: Policy | None, steps: int) -> Sequence[BaseCallback]:
         """Copy networks and normalizer; return the callback that freezes and thaws the actor."""
         warmup = min(steps // 10, 500) if self.critic_warmup is None else self.critic_warmup
         collect = min(steps // 10, 100) if self.collect_first is None else self.collect_first
@@ -67,6 +66,7 @@ class FineTune:
                 raise Sim2RealError(
                     f"{name} = {value} leaves nothing of the budget of {steps} steps; lower it or raise --steps."
                 )
+        assert source is not None
         source.copy_into(learner)
         normalize = learner.get_vec_normalize_env()
         if normalize is not None and source.normalizer is not None:

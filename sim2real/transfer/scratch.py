@@ -21,14 +21,14 @@ class Scratch:
     learns: ClassVar[bool] = True
     uses_source: ClassVar[bool] = False
 
-    def hyperparameters(self, tuned: Mapping[str, Any], source: Policy) -> dict[str, Any]:  # noqa: ARG002 - protocol
+    def hyperparameters(self, tuned: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - protocol
         """Return the tuned hyperparameters."""
         return dict(tuned)
 
     def prepare(
         self,
         learner: BaseAlgorithm,  # noqa: ARG002 - protocol
-        source: Policy,  # noqa: ARG002 - protocol
+        source: Policy | None,  # noqa: ARG002 - protocol
         steps: int,  # noqa: ARG002 - protocol
     ) -> Sequence[BaseCallback]:
         """Leave the fresh learner as it is."""

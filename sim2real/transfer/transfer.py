@@ -10,27 +10,23 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sim2real.deployment.bundle import load_policy, pack, provenance
+from sim2real.deployment.bundle import load_policy, pack
 from sim2real.deployment.policy import Policy
 from sim2real.domains.contract import domain_space
 from sim2real.domains.targets import find_target
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real.evaluation.evaluate import check_policy_fits, source_world
-from sim2real.evaluation.metrics import arm_curves
-from sim2real.evaluation.rollouts import Evaluator, Score
-from sim2real.evaluation.statistics import mean_interval
 from sim2real.files import write_atomic, write_json
 from sim2real.progress import show_progress
-from sim2real.seeding import derive_seed
 from sim2real.studies.report import write_report
 from sim2real.training.callbacks import Progress
-from sim2real.training.folder import RunFolder, TransferFolder
+from sim2real.training.folder import TransferFolder
 from sim2real.training.parallel import run_jobs
-from sim2real.training.train import TrainingConfig, command_line, default_folder, make_config, run_training
+from sim2real.training.train import default_folder, make_config
+from sim2real.transfer.arms import Arm, arm_config, judge_arms, run_arm
 from sim2real.transfer.base import TransferMethod, find_method, with_settings
 from sim2real.transfer.scratch import Scratch
-from sim2real.transfer.verdict import judge
 from sim2real.transfer.zero_shot import ZeroShot
 
 
@@ -47,20 +43,6 @@ class TransferResult:
     def verdict(self) -> str:
         """``"pays"``, ``"does-not-pay"`` or ``"undecided"``."""
         return str(self.result["verdict"])
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Arm:
-    """One arm with one seed; a job for a worker."""
-
-    method: TransferMethod
-    config: TrainingConfig
-    source: Policy
-    folder: Path
-
-    @property
-    def name(self) -> str:
-        return self.method.name
 
 
 def transfer(
@@ -115,7 +97,7 @@ def transfer(
     with closing(target_world.make()) as target_env:
         check_policy_fits(source, target_env)
         space = domain_space(target_env)
-    seed_list = _check_seeds(seeds)
+    seed_list = check_seeds(seeds)
     if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
         raise Sim2RealError(f"workers = {workers!r} must be a whole number of at least 1.")
     chosen, overrides = with_settings(find_method(method), hyperparameters or {}, source.algo)
@@ -134,18 +116,15 @@ def transfer(
     methods: dict[str, TransferMethod] = {m.name: m for m in (chosen, Scratch(), ZeroShot())}
     arms = []
     for arm_method in methods.values():
-        values = arm_method.hyperparameters(base.hyperparameters, source)
-        settings = {"method": arm_method.name, **asdict(arm_method)}  # type: ignore[call-overload]
-        origin = {**settings, "source": checksum} if arm_method.uses_source else settings
-        config = replace(base, hyperparameters=values, origin=origin)
+        config = arm_config(base, arm_method, source.metadata.hyperparameters, checksum)
         for seed in seed_list:
             place = files.arm(arm_method.name, seed)
-            arms.append(_Arm(method=arm_method, config=replace(config, seed=seed), source=source, folder=place))
+            arms.append(Arm(method=arm_method, config=replace(config, seed=seed), source=source, folder=place))
     claim = {"method": method, "settings": asdict(chosen), "seeds": seed_list, "source": checksum}  # type: ignore[call-overload]
     with files.claim({**claim, "training": base.to_dict()}, resume=resume):
         curves = _run(arms, workers, progress)
         result = {
-            **_judge(curves, methods, chosen, base, seed_list, source),
+            **judge_arms(curves, chosen, base, seed_list, source.metadata.provenance),
             "domain_space": space.to_dict(),
         }
         write_atomic(files.curves, "".join(json.dumps(point) + "\n" for point in curves))
@@ -154,7 +133,12 @@ def transfer(
     return TransferResult(folder=files.path, result=result)
 
 
-def _check_seeds(seeds: int | Sequence[int]) -> list[int]:
+def check_seeds(seeds: int | Sequence[int]) -> list[int]:
+    """Return the seeds that are meant: so many from 0 on, or those given.
+
+    Raises:
+        Sim2RealError: They are none, not whole numbers, negative or not distinct.
+    """
     wrong = Sim2RealError(f"seeds = {seeds!r} must be at least 1, or distinct whole numbers that are not negative.")
     if isinstance(seeds, bool) or not isinstance(seeds, (int, list, tuple, range)):
         raise wrong
@@ -166,7 +150,7 @@ def _check_seeds(seeds: int | Sequence[int]) -> list[int]:
     return listed
 
 
-def _run(arms: Sequence[_Arm], workers: int | None, progress: bool) -> list[dict[str, Any]]:
+def _run(arms: Sequence[Arm], workers: int | None, progress: bool) -> list[dict[str, Any]]:
     """Run every arm; return its points, labelled with arm and seed."""
     learning = [arm for arm in arms if arm.method.learns]
     with show_progress(progress) as bars:
@@ -178,106 +162,16 @@ def _run(arms: Sequence[_Arm], workers: int | None, progress: bool) -> list[dict
                 bar_of[arm.name] = bars.add(arm.name, seeds * arm.config.steps)
                 done[arm.name] = {}
 
-        def listener(arm: _Arm) -> Progress:
+        def listener(arm: Arm) -> Progress:
             def listen(steps: int) -> None:
                 done[arm.name][arm.config.seed] = steps
                 bar_of[arm.name](sum(done[arm.name].values()))
 
             return listen
 
-        curves = run_jobs(_run_arm, arms, [listener(arm) for arm in arms], workers)
+        curves = run_jobs(run_arm, arms, [listener(arm) for arm in arms], workers)
     return [
         {"arm": arm.name, "seed": arm.config.seed, **point}
         for arm, curve in zip(arms, curves, strict=True)
         for point in curve
     ]
-
-
-def _run_arm(arm: _Arm, listener: Progress) -> list[dict[str, Any]]:
-    if arm.method.learns:
-        run = run_training(
-            arm.config,
-            arm.folder,
-            resume=True,
-            prepare=lambda learner: arm.method.prepare(learner, arm.source, arm.config.steps),
-            listener=listener,
-        )
-        return run.curve
-    files = RunFolder(arm.folder)
-    with files.claim(arm.config.to_dict(), resume=True):
-        if files.read_curve():
-            return files.read_curve()
-        with Evaluator(
-            arm.config.world,
-            seed=derive_seed(arm.config.seed, "evaluations of a training"),
-            episodes=arm.config.eval_episodes,
-        ) as evaluator:
-            score = Score.of(evaluator.run(arm.source.predict))
-        files.append_curve({"step": 0, **vars(score)})
-    return files.read_curve()
-
-
-def _judge(
-    points: Sequence[Mapping[str, Any]],
-    methods: Mapping[str, TransferMethod],
-    chosen: TransferMethod,
-    base: TrainingConfig,
-    seeds: Sequence[int],
-    source: Policy,
-) -> dict[str, Any]:
-    """Return the content of ``result.json``."""
-    scratch = arm_curves(points, Scratch.name)
-    assert scratch is not None
-    judged = [p for p in points if p["arm"] == chosen.name]
-    if not chosen.learns:  # what does not learn stays where it is
-        judged = [{**point, "step": int(step)} for point in judged for step in scratch.steps]
-    curves = arm_curves(judged, chosen.name)
-    assert curves is not None
-    judgement = judge(
-        curves,
-        scratch,
-        arm_curves(judged, chosen.name, "success_rate"),
-        arm_curves(points, Scratch.name, "success_rate"),
-        zero_shot=arm_curves(points, ZeroShot.name) if chosen.learns else None,
-    )
-    source_steps = int(source.metadata.provenance.get("steps", 0))
-    arms = {}
-    for name, method in methods.items():
-        last = [max((p for p in points if (p["arm"], p["seed"]) == (name, seed)), key=_step) for seed in seeds]
-        successes = [point["success_rate"] for point in last]
-        arms[name] = {
-            "final_return": _final([point["return_mean"] for point in last]),
-            "final_success": None if None in successes else _final(successes, limits=(0.0, 1.0)),
-            "source_steps": source_steps if method.uses_source else 0,
-            "target_steps": base.steps if method.learns else 0,
-        }
-    return {
-        **judgement.to_dict(),
-        "measure": "return",
-        "method": chosen.name,
-        "env": base.world.env,
-        "target": base.world.target,
-        "domain": dict(base.world.domain or {}),
-        "algo": base.algo,
-        "seeds": list(seeds),
-        "steps": base.steps,
-        "source_steps": source_steps,
-        "episodes": base.eval_episodes,
-        "arms": arms,
-        "provenance": {
-            **provenance(seed=seeds[0], steps=base.steps, command=command_line()),
-            "source_policy": dict(source.metadata.provenance),
-        },
-    }
-
-
-def _step(point: Mapping[str, Any]) -> int:
-    return int(point["step"])
-
-
-def _final(values: Sequence[float], limits: tuple[float, float] | None = None) -> dict[str, Any]:
-    estimate = mean_interval(values).to_dict()
-    interval = estimate["ci95"]
-    if interval is not None and limits is not None:  # a rate cannot leave [0, 1], its t interval can
-        interval = [min(max(end, limits[0]), limits[1]) for end in interval]
-    return {"mean": estimate["value"], "ci95": interval}

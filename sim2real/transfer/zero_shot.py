@@ -21,14 +21,14 @@ class ZeroShot:
     learns: ClassVar[bool] = False
     uses_source: ClassVar[bool] = True
 
-    def hyperparameters(self, tuned: Mapping[str, Any], source: Policy) -> dict[str, Any]:  # noqa: ARG002 - protocol
+    def hyperparameters(self, tuned: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - protocol
         """Return what is given: nothing learns."""
         return dict(tuned)
 
     def prepare(
         self,
         learner: BaseAlgorithm,  # noqa: ARG002 - protocol
-        source: Policy,  # noqa: ARG002 - protocol
+        source: Policy | None,  # noqa: ARG002 - protocol
         steps: int,  # noqa: ARG002 - protocol
     ) -> Sequence[BaseCallback]:
         """Do nothing."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sim2real.errors import Sim2RealError
-from sim2real.training.parallel import run_jobs
+from sim2real.training.parallel import Workers, run_jobs
 
 
 def double(job, listener):
@@ -42,6 +42,47 @@ def test_the_first_error_ends_all_jobs_at_once():
     with pytest.raises(Sim2RealError, match="job 1 cannot be done"):
         run_jobs(fail, [0, 1], [lambda steps: None] * 2, workers=2)
     assert time.monotonic() - start < 50
+
+
+def die(job, listener):
+    if job:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "alive"
+
+
+def raise_what_cannot_be_sent(job, listener):
+    class Local(Exception):
+        def __reduce__(self):
+            raise TypeError
+
+    raise Local("gone wrong")
+
+
+def finish(pool, tasks):
+    found = {}
+    while len(found) < tasks:
+        found.update({report.task: report for report in pool.reports(60.0) if report.kind != "progress"})
+    return found
+
+
+def test_a_worker_that_dies_takes_no_other_with_it_and_the_next_task_gets_a_new_one():
+    with Workers(2) as pool:
+        assert pool.free == 2
+        pool.submit(0, die, False)
+        pool.submit(1, die, True)
+        assert pool.free == 0
+        found = finish(pool, 2)
+        assert (found[0].kind, found[0].value) == ("done", "alive")
+        assert found[1].kind == "failed"
+        assert str(found[1].value).startswith("a worker process ended before its work was done (signal 9): ")
+        pool.submit(2, double, 4)
+        assert finish(pool, 1)[2].value == 8
+
+
+def test_an_error_that_cannot_be_sent_is_told():
+    with Workers(1) as pool:
+        pool.submit(0, raise_what_cannot_be_sent, None)
+        assert str(finish(pool, 1)[0].value) == "Local: gone wrong"
 
 
 def test_workers_end_when_their_parent_is_killed(tmp_path):

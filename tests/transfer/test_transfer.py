@@ -33,7 +33,7 @@ def fine_tuning_learner(source, world, **overrides):
     config = make_config(
         world, algo="sac", randomizer="none", steps=400, seed=0, hyperparameters={**SMALL, **overrides}
     )
-    values = FineTune().hyperparameters(config.hyperparameters, source.policy)
+    values = FineTune().hyperparameters(config.hyperparameters, source.policy.metadata.hyperparameters)
     return make_learner("sac", make_training_env(world, "none", values, 1), values, seed=0, steps=400), config, values
 
 
@@ -194,7 +194,9 @@ def test_other_algorithms_fine_tune_too(tmp_path, algo):
     world = World.of(ID).with_domain(SHIFTED, "shifted")
     config = make_config(world, algo=algo, randomizer="none", steps=128, seed=0, hyperparameters=small, eval_episodes=2)
     method = FineTune(critic_warmup=64)
-    config = replace(config, hyperparameters=method.hyperparameters(config.hyperparameters, run.policy))
+    config = replace(
+        config, hyperparameters=method.hyperparameters(config.hyperparameters, run.policy.metadata.hyperparameters)
+    )
     fine = run_training(
         config, tmp_path / "fine", prepare=lambda learner: method.prepare(learner, run.policy, config.steps)
     )
@@ -272,7 +274,7 @@ def test_an_interruption_keeps_the_arms_that_are_finished(source, tmp_path, monk
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_judge", interrupted)
+        patch.setattr(module, "judge_arms", interrupted)
         with pytest.raises(KeyboardInterrupt):
             transfer(source.policy, **arguments)
     assert (tmp_path / "out/arms/finetune/seed_0/policy.zip").exists()

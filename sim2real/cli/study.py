@@ -1,0 +1,94 @@
+"""The command about whole grids of transfers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sim2real.cli import options
+from sim2real.cli.learn import import_from_here
+from sim2real.cli.options import OUTPUT
+from sim2real.cli.output import Output
+from sim2real.errors import Sim2RealError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sim2real.studies.plan import Plan
+    from sim2real.studies.run import StudyFolder
+
+
+def study(
+    file: Annotated[Path, typer.Argument(metavar="STUDY", help="YAML file that names sources, targets and methods.")],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of the study; run again to go on.", rich_help_panel=OUTPUT)
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print the jobs and about how long they take.")
+    ] = False,
+    only: Annotated[
+        str,
+        typer.Option(
+            metavar="PATTERN",
+            help="Only cells with this in source/randomizer/algo/target/method/steps; * stands for anything.",
+            show_default="all",
+        ),
+    ] = "*",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            parser=options.at_least(1), metavar="N", help="Processes to spread the jobs over.", show_default="all cores"
+        ),
+    ] = None,
+    json_file: options.JsonFile = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Run a grid of transfers, each job once; what was killed goes on when the same command is given again."""
+    import_from_here()
+    output = Output(json_file, quiet=quiet)
+    from sim2real.studies.run import StudyFolder, part, plan_study, run_study
+    from sim2real.studies.summary import study_table
+
+    if dry_run:
+        plan = part(plan_study(file), only)
+        output.show(_jobs(plan, StudyFolder(out)))
+        output.say(_estimate(plan, StudyFolder(out), workers or os.cpu_count() or 1))
+        output.json([{"job": job.title, "steps": job.steps, "address": address} for address, job in plan.jobs.items()])
+        return
+    done = run_study(file, out, only=only, workers=workers, progress=output.progress)
+    output.show(study_table(done.results))
+    output.made(done.folder / "results.md", done.folder / "results.json", done.folder / "curves.jsonl")
+    output.json(done.results)
+    if done.failures:
+        first = done.failures[0]
+        raise Sim2RealError(
+            f"{len(done.failures)} jobs failed, the first of them {first['job']!r}: {first['reason']} The same command "
+            "tries them again."
+        )
+
+
+def _jobs(plan: Plan, files: StudyFolder) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table("job", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("steps", justify="right")
+    table.add_column("")
+    for address, job in plan.jobs.items():
+        table.add_row(job.title, f"{job.steps:,}", "done" if files.seconds(address).exists() else "")
+    return table
+
+
+def _estimate(plan: Plan, files: StudyFolder, workers: int) -> str:
+    from sim2real.studies.run import estimate_seconds
+
+    seconds, basis = estimate_seconds(plan, files, workers)
+    todo = [job for address, job in plan.jobs.items() if not files.seconds(address).exists()]
+    steps = sum(job.steps for job in todo)
+    return (
+        f"{len(todo)} of {len(plan.jobs)} jobs to do, {steps:,} steps: about {seconds / 60:,.0f} min with {workers} "
+        f"processes ({basis})"
+    )

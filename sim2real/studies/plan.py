@@ -1,0 +1,269 @@
+"""What a study comes to: cells, each a transfer, and the jobs they share.
+
+A job is named by what it does: the same training, wanted by two cells or by two invocations, is one job in one folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from sim2real.deployment.bundle import load_policy, pack
+from sim2real.deployment.fit import check_fits
+from sim2real.deployment.policy import Policy
+from sim2real.domains.contract import action_channels, observation_channels
+from sim2real.domains.randomizers import RandomizerSpec
+from sim2real.domains.targets import find_target
+from sim2real.domains.world import World
+from sim2real.errors import Sim2RealError, unknown_name
+from sim2real.evaluation.evaluate import check_policy_fits, source_world
+from sim2real.studies.study import Faults, Place, Source, Study
+from sim2real.training.hyperparameters import default_algorithm
+from sim2real.training.train import TrainingConfig, make_config
+from sim2real.transfer.arms import arm_config
+from sim2real.transfer.base import TransferMethod, find_method, with_settings
+from sim2real.transfer.scratch import Scratch
+from sim2real.transfer.zero_shot import ZeroShot
+
+_ADDRESS = 16  # hexadecimal digits: 64 bits, no two jobs of a study ever share
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A training of a source, or one arm of a transfer with one seed."""
+
+    title: str
+    """For people."""
+    config: TrainingConfig
+    """What it does."""
+    method: TransferMethod | None = None
+    """Of an arm."""
+    source: str | None = None
+    """Address of the source policy that an arm starts from: a job's, or a bundle's."""
+
+    @cached_property
+    def address(self) -> str:
+        """Its name among jobs, which follows from what it does."""
+        return _address(self.config.to_dict())
+
+    @property
+    def steps(self) -> int:
+        """Env steps that it takes."""
+        return self.config.steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One transfer of the grid: a method beside scratch and zero-shot, with paired seeds."""
+
+    labels: Mapping[str, Any]
+    """``source``, ``randomizer``, ``algo``, ``target``, ``method`` and ``steps``, as the study names them."""
+    method: TransferMethod
+    """The method."""
+    base: TrainingConfig
+    """The training of a learner from scratch in the target, with the first seed."""
+    arms: Mapping[str, Mapping[int, str]]
+    """Addresses of the jobs, by arm and seed."""
+    sources: Mapping[int, str]
+    """Addresses of the source policies, by seed."""
+
+    @property
+    def title(self) -> str:
+        """What ``--only`` is compared with: ``source/randomizer/algo/target/method/steps``, as far as there are such."""
+        return "/".join(str(label) for label in self.labels.values() if label is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All cells of a study and all jobs, each behind those that it needs."""
+
+    cells: tuple[Cell, ...]
+    jobs: Mapping[str, Job]
+    """By address."""
+    bundles: Mapping[str, bytes] = field(default_factory=dict)
+    """Policies that were there, by address."""
+
+
+def make_plan(study: Study) -> Plan:
+    """Spell out a study.
+
+    Raises:
+        Sim2RealError: An entry cannot be, or two are the same; the message lists all faults.
+    """
+    planner = _Planner(study)
+    for name, source in study.sources.items():
+        if source.policy is not None:
+            planner.carry(name, source)
+            continue
+        for randomizer, spec in study.randomizers.items():
+            for algo in study.algorithms:
+                planner.train(name, source, randomizer, spec, algo)
+    return planner.finish()
+
+
+def _address(description: Mapping[str, Any]) -> str:
+    text = json.dumps(description, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:_ADDRESS]
+
+
+class _Planner:
+    def __init__(self, study: Study) -> None:
+        self._study, self._faults = study, Faults(study.name)
+        self._jobs: dict[str, Job] = {}
+        self._cells: dict[str, Cell] = {}
+        self._bundles: dict[str, bytes] = {}
+        self._targets: dict[str, World] = {}
+
+    def finish(self) -> Plan:
+        self._check_excluded()
+        same: dict[str, str] = {}
+        for title, cell in self._cells.items():
+            work = json.dumps([cell.arms, cell.method.name, list(cell.sources.values())])
+            with self._faults.noted():
+                if work in same:
+                    raise Sim2RealError(f"{same[work]} and {title} are the same work; remove one.")
+            same[work] = title
+        self._faults.check()
+        if not self._cells:
+            raise Sim2RealError(f"{self._study.name}: nothing is left to do; every combination is excluded.")
+        return Plan(cells=tuple(self._cells.values()), jobs=self._jobs, bundles=self._bundles)
+
+    def _check_excluded(self) -> None:
+        study = self._study
+        known = {
+            "source": study.sources,
+            "randomizer": study.randomizers,
+            "target": study.targets,
+            "method": study.methods,
+            "steps": study.steps,
+        }
+        for entry in study.exclude:
+            for key, value in entry.items():
+                with self._faults.noted("exclude"):
+                    if key in known and value not in known[key]:
+                        raise unknown_name(key, value, map(str, known[key]))
+
+    def carry(self, name: str, source: Source) -> None:
+        """Plan the transfers of a policy that is there."""
+        with self._faults.noted(f"source {name}"):
+            assert source.policy is not None
+            policy = load_policy(source.policy)
+            data = pack(policy)
+            address = hashlib.sha256(data).hexdigest()[:_ADDRESS]
+            self._bundles[address] = data
+            labels = {"source": name, "randomizer": None, "algo": policy.algo}
+            sources = dict.fromkeys(self._study.seeds, address)
+            world = source_world(policy, source.world)
+            self._transfers(labels, policy, world, policy.metadata.hyperparameters, sources)
+
+    def train(self, name: str, source: Source, randomizer: str, spec: RandomizerSpec, algo: str | None) -> None:
+        """Plan the trainings of a source and its transfers."""
+        study, world = self._study, source.world
+        assert world is not None
+        with self._faults.noted(f"source {name}"):
+            algo = default_algorithm(world) if algo is None else algo
+            labels = {"source": name, "randomizer": randomizer, "algo": algo}
+            overrides = dict(source.hyperparameters)
+            config = make_config(
+                world, algo=algo, randomizer=spec, steps=source.steps, seed=study.seeds[0], hyperparameters=overrides
+            )
+            jobs = {
+                seed: Job(title=f"train {name}, {randomizer}, {algo}, seed {seed}", config=replace(config, seed=seed))
+                for seed in study.seeds
+            }
+            before = dict(self._jobs)
+            self._jobs |= {job.address: job for job in jobs.values()}
+            sources = {seed: job.address for seed, job in jobs.items()}
+            if not self._transfers(labels, None, world, config.hyperparameters, sources):
+                self._jobs = before
+
+    def _transfers(
+        self,
+        labels: Mapping[str, Any],
+        policy: Policy | None,
+        world: World,
+        hyperparameters: Mapping[str, Any],
+        sources: Mapping[int, str],
+    ) -> bool:
+        """Plan the transfers of a source; return whether there are any."""
+        study, some = self._study, False
+        for target, place in study.targets.items():
+            wanted = [
+                {**labels, "target": target, "method": method, "steps": steps}
+                for method in study.methods
+                for steps in study.steps
+            ]
+            wanted = [cell for cell in wanted if not any(entry.items() <= cell.items() for entry in study.exclude)]
+            if not wanted:
+                continue
+            some = True
+            with self._faults.noted(f"{labels['source']} into {target}"):
+                there = self._target(world, place)
+                self._check_pair(policy, world, there)
+                for cell in wanted:
+                    with self._faults.noted(f"method {cell['method']}, {cell['steps']} steps"):
+                        self._cell(cell, there, hyperparameters, sources)
+        return some
+
+    def _target(self, world: World, place: Place) -> World:
+        origin = place.world or world
+        key = json.dumps([origin.to_dict(), place.target, str(place.targets_file)])
+        if key not in self._targets:
+            self._targets[key] = find_target(origin, place.target, place.targets_file)
+        return self._targets[key]
+
+    @staticmethod
+    def _check_pair(policy: Policy | None, world: World, there: World) -> None:
+        with closing(there.make()) as target:
+            if policy is not None:
+                check_policy_fits(policy, target)
+                return
+            with closing(world.make()) as env:
+                seen = (env.observation_space, observation_channels(env))
+                done = (env.action_space, action_channels(env))
+                check_fits(
+                    (*seen, target.observation_space, observation_channels(target)),
+                    (*done, target.action_space, action_channels(target)),
+                )
+
+    def _cell(
+        self, labels: Mapping[str, Any], there: World, hyperparameters: Mapping[str, Any], sources: Mapping[int, str]
+    ) -> None:
+        study = self._study
+        name, settings = study.methods[labels["method"]]
+        chosen, overrides = with_settings(find_method(name), {**study.hyperparameters, **settings}, labels["algo"])
+        base = make_config(
+            there,
+            algo=labels["algo"],
+            randomizer="none",
+            steps=labels["steps"],
+            seed=study.seeds[0],
+            hyperparameters=overrides,
+            eval_every=study.eval_every,
+            eval_episodes=study.eval_episodes,
+        )
+        methods: dict[str, TransferMethod] = {m.name: m for m in (chosen, Scratch(), ZeroShot())}
+        arms: dict[str, dict[int, str]] = {}
+        for method in methods.values():
+            arms[method.name] = {}
+            for seed, source in sources.items():
+                config = replace(arm_config(base, method, hyperparameters, source), seed=seed)
+                title = self._title(labels, method, chosen, seed)
+                job = Job(title=title, config=config, method=method, source=source if method.uses_source else None)
+                self._jobs.setdefault(job.address, job)
+                arms[method.name][seed] = job.address
+        cell = Cell(labels=dict(labels), method=chosen, base=base, arms=arms, sources=dict(sources))
+        self._cells[cell.title] = cell
+
+    @staticmethod
+    def _title(labels: Mapping[str, Any], method: TransferMethod, chosen: TransferMethod, seed: int) -> str:
+        name = labels["method"] if method is chosen else method.name
+        parts = [labels["source"], *([labels["randomizer"]] if labels["randomizer"] else []), labels["algo"]]
+        origin = f" from {', '.join(parts)}" if method.uses_source else f", {labels['algo']}"
+        budget = f", {labels['steps']:,} steps" if method.learns else ""
+        return f"{name}{origin} in {labels['target']}{budget}, seed {seed}"

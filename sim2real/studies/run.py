@@ -1,0 +1,340 @@
+"""Running a study: its jobs in worker processes, each once, whatever is killed on the way; and what they came to."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from sim2real.deployment.bundle import load_policy
+from sim2real.errors import Sim2RealError
+from sim2real.files import make_folder, write_atomic, write_json
+from sim2real.progress import show_progress
+from sim2real.studies.plan import Cell, Job, Plan, make_plan
+from sim2real.studies.study import read_study
+from sim2real.studies.summary import study_markdown
+from sim2real.training.callbacks import Progress
+from sim2real.training.folder import RunFolder, locked
+from sim2real.training.parallel import Workers
+from sim2real.training.train import run_training
+from sim2real.transfer.arms import Arm, judge_arms, run_arm
+
+TRIES = 2
+"""How often a job is tried before it is given up."""
+_POLL = 0.2  # s
+_SHOWN = 5  # cells that a message lists
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyResult:
+    """What a study, or the part of it that was asked for, came to."""
+
+    folder: Path
+    """Its folder: ``results.json``, ``results.md``, ``curves.jsonl`` and the run folders of its jobs."""
+    results: dict[str, Any]
+    """The content of ``results.json``."""
+
+    @property
+    def failures(self) -> list[dict[str, str]]:
+        """The jobs that were given up, and why."""
+        return list(self.results["failures"])
+
+
+class StudyFolder:
+    """Where each file of a study stands.
+
+    Args:
+        path: The folder; it need not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.results = path / "results.json"
+        self.curves = path / "curves.jsonl"
+        self.table = path / "results.md"
+        self.study = path / "study.yaml"
+
+    def job(self, address: str) -> Path:
+        """Return the run folder of a job."""
+        return self.path / "jobs" / address
+
+    def seconds(self, address: str) -> Path:
+        """Return the file that says how long a finished job took."""
+        return self.job(address) / "seconds.json"
+
+    def bundle(self, address: str) -> Path:
+        """Return where a policy that was there is kept."""
+        return self.path / "policies" / f"{address}.zip"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """A job as a worker gets it."""
+
+    job: Job
+    folder: Path
+    source: Path | None
+
+
+def plan_study(file: str | Path) -> Plan:
+    """Read a study and spell it out.
+
+    Raises:
+        Sim2RealError: Entries of the study cannot be; the message lists all faults.
+    """
+    return make_plan(read_study(file))
+
+
+def part(plan: Plan, only: str) -> Plan:
+    """Return a part of a study: some cells, and the jobs that they need.
+
+    Args:
+        plan: The study.
+        only: Pattern of the cells that are meant, see :attr:`~sim2real.studies.plan.Cell.title`; a part of a title will
+            do.
+
+    Raises:
+        Sim2RealError: No cell fits.
+    """
+    cells = tuple(cell for cell in plan.cells if fnmatch(cell.title, f"*{only}*"))
+    if not cells:
+        titles = ", ".join(cell.title for cell in plan.cells[:_SHOWN])
+        raise Sim2RealError(f"--only {only!r} fits no cell of the study. The first ones: {titles}.")
+    needed = {address for cell in cells for arm in cell.arms.values() for address in arm.values()}
+    needed |= {address for cell in cells for address in cell.sources.values()}
+    jobs = {address: job for address, job in plan.jobs.items() if address in needed}
+    bundles = {address: data for address, data in plan.bundles.items() if address in needed}
+    return Plan(cells=cells, jobs=jobs, bundles=bundles)
+
+
+def run_study(
+    file: str | Path, out: str | Path, *, only: str = "*", workers: int | None = None, progress: bool = False
+) -> StudyResult:
+    """Run a study, or go on with it: what is finished is not done again.
+
+    Args:
+        file: The study, see :mod:`sim2real.studies.study`.
+        out: Its folder. It may hold a part of this study, or an earlier version of it.
+        only: Pattern of the cells that are meant, see :func:`part`.
+        workers: Processes; as many as cores if ``None``.
+        progress: Show a progress bar on standard error.
+
+    Raises:
+        Sim2RealError: Entries of the study cannot be, another process is running in the folder, or the disk is full.
+    """
+    plan, files = plan_study(file), StudyFolder(Path(out))
+    wanted = part(plan, only)
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+        raise Sim2RealError(f"workers = {workers!r} must be a whole number of at least 1.")
+    make_folder(files.path)
+    with locked(files.path):
+        write_atomic(files.study, Path(file).read_bytes())
+        for address, data in plan.bundles.items():
+            make_folder(files.bundle(address).parent)
+            write_atomic(files.bundle(address), data)
+        todo = [job for job in wanted.jobs.values() if not _is_done(job, files)]
+        failures: dict[str, str] = {}
+        if todo:
+            with show_progress(progress) as bars:
+                title = f"study, {len(todo)} of {len(wanted.jobs)} jobs"
+                listener = bars.add(title, sum(job.steps for job in todo))
+                failures = _Runner(plan, files, todo, listener).run(workers or os.cpu_count() or 1)
+        results = collect(plan, files, failures)
+    return StudyResult(folder=files.path, results=results)
+
+
+def _is_done(job: Job, files: StudyFolder) -> bool:
+    """Return whether the result of a job is there and whole; one that is damaged is removed, to be made anew."""
+    folder = RunFolder(files.job(job.address))
+    if not files.seconds(job.address).exists():
+        return False
+    try:
+        if job.method is None or job.method.learns:
+            load_policy(folder.policy)
+        points = folder.read_curve()
+        if not points or points[-1]["step"] < job.steps:
+            raise Sim2RealError(f"{folder.metrics} is cut short.")
+    except (Sim2RealError, ValueError, KeyError, OSError) as error:
+        warnings.warn(f"{job.title} is done again, since its result is damaged: {error}", stacklevel=2)
+        shutil.rmtree(folder.path)
+        return False
+    return True
+
+
+def _do(task: _Task, listener: Progress) -> float:
+    """Do a job in a worker, or go on with it; return how long it took this time [s]."""
+    start = time.perf_counter()
+    job, folder = task.job, task.folder
+    if job.method is None:
+        run_training(job.config, folder, resume=True, listener=listener)
+    else:
+        run_arm(Arm(method=job.method, config=job.config, source=task.source, folder=folder), listener)
+    seconds = time.perf_counter() - start
+    # The replay buffers of a grid would fill any disk.
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    write_json(folder / "seconds.json", {"seconds": seconds})
+    return seconds
+
+
+class _Runner:
+    """Hands jobs to workers as soon as what they need is there.
+
+    Args:
+        plan: The study.
+        files: Its folder.
+        todo: The jobs that are not done yet.
+        listener: Told the steps that are done, of all jobs.
+    """
+
+    def __init__(self, plan: Plan, files: StudyFolder, todo: Sequence[Job], listener: Progress) -> None:
+        self._plan, self._files, self._listener = plan, files, listener
+        self._waiting = [job.address for job in todo]
+        self._missing = set(self._waiting)
+        self._tries: dict[str, int] = {}
+        self._steps: dict[str, int] = {}
+        self._failed: dict[str, str] = {}
+
+    def run(self, workers: int) -> dict[str, str]:
+        """Do all jobs that can be done; return why others could not, by address."""
+        numbers = {address: number for number, address in enumerate(self._plan.jobs)}
+        addresses = list(self._plan.jobs)
+        with Workers(workers) as pool:
+            under_way: set[str] = set()
+            while self._waiting or under_way:
+                while pool.free and (address := self._next()) is not None:
+                    under_way.add(address)
+                    pool.submit(numbers[address], _do, self._task(address))
+                for report in pool.reports(_POLL):
+                    address = addresses[report.task]
+                    if report.kind == "progress":
+                        self._steps[address] = report.value
+                    else:
+                        under_way.remove(address)
+                        self._settle(address, report.value if report.kind == "failed" else None)
+                    self._listener(sum(self._steps.values()))
+        return self._failed
+
+    def _next(self) -> str | None:
+        """Take the next job whose source is there; give up those whose source never will be."""
+        for address in list(self._waiting):
+            source = self._plan.jobs[address].source
+            if source in self._failed:
+                self._waiting.remove(address)
+                self._failed[address] = f"needs {self._plan.jobs[source].title!r}, which failed."
+            elif source not in self._missing:
+                self._waiting.remove(address)
+                return address
+        return None
+
+    def _task(self, address: str) -> _Task:
+        job, source = self._plan.jobs[address], None
+        if job.source is not None:
+            trained = job.source in self._plan.jobs
+            source = RunFolder(self._files.job(job.source)).policy if trained else self._files.bundle(job.source)
+        return _Task(job=job, folder=self._files.job(address), source=source)
+
+    def _settle(self, address: str, error: Exception | None) -> None:
+        job = self._plan.jobs[address]
+        if error is None:
+            self._missing.discard(address)
+            self._steps[address] = job.steps
+            return
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise Sim2RealError(f"{job.title}: {error} Free some space, then run the same command to go on.")
+        self._tries[address] = self._tries.get(address, 0) + 1
+        if self._tries[address] < TRIES:
+            self._waiting.append(address)
+        else:
+            self._failed[address] = " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def collect(plan: Plan, files: StudyFolder, failures: Mapping[str, str]) -> dict[str, Any]:
+    """Judge the cells whose jobs are done; write ``curves.jsonl``, ``results.json`` and ``results.md``.
+
+    Args:
+        plan: The study.
+        files: Its folder.
+        failures: Why jobs could not be done, by address.
+
+    Returns:
+        The content of ``results.json``.
+    """
+    lines, cells = [], []
+    for cell in plan.cells:
+        points, missing = _points(cell, files)
+        entry: dict[str, Any] = {"title": cell.title, **cell.labels, "arms": cell.arms, "sources": cell.sources}
+        if missing:
+            entry["missing"] = [plan.jobs[address].title for address in missing]
+        else:
+            entry["result"] = judge_arms(
+                points, cell.method, cell.base, sorted(cell.sources), _provenance(plan, files, cell)
+            )
+        cells.append(entry)
+        lines += [{"cell": cell.title, **point} for point in points]
+    results = {
+        "cells": cells,
+        "failures": [
+            {"job": plan.jobs[address].title, "address": address, "reason": reason}
+            for address, reason in failures.items()
+        ],
+    }
+    write_atomic(files.curves, "".join(json.dumps(line) + "\n" for line in lines))
+    write_json(files.results, results)
+    write_atomic(files.table, study_markdown(results) + "\n")
+    plain: dict[str, Any] = json.loads(json.dumps(results))
+    return plain
+
+
+def _points(cell: Cell, files: StudyFolder) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the points of a cell's curves, and the addresses of jobs that are not done."""
+    points, missing = [], []
+    for arm, seeds in cell.arms.items():
+        for seed, address in seeds.items():
+            if not files.seconds(address).exists():
+                missing.append(address)
+                continue
+            points += [{"arm": arm, "seed": seed, **point} for point in RunFolder(files.job(address)).read_curve()]
+    return points, missing
+
+
+def _provenance(plan: Plan, files: StudyFolder, cell: Cell) -> dict[str, Any]:
+    address = next(iter(cell.sources.values()))
+    place = RunFolder(files.job(address)).policy if address in plan.jobs else files.bundle(address)
+    return dict(load_policy(place).metadata.provenance)
+
+
+def estimate_seconds(plan: Plan, files: StudyFolder, workers: int) -> tuple[float, str]:
+    """Return how long the jobs that are not done will about take [s], and what that is estimated from.
+
+    Args:
+        plan: The study.
+        files: Its folder.
+        workers: Processes.
+    """
+    done = [job for job in plan.jobs.values() if files.seconds(job.address).exists()]
+    rates = _rates(done, lambda job: _seconds(files.seconds(job.address)))
+    todo = sum(job.steps for job in plan.jobs.values() if not files.seconds(job.address).exists())
+    if rates:
+        rate, basis = sum(rates) / len(rates), f"from {len(rates)} jobs that are done"
+    else:
+        rate, basis = _RATE, f"at {_RATE:g} steps/s a process, which SAC makes in the arms' worlds"
+    return todo / rate / workers, basis
+
+
+_RATE = 250.0
+
+
+def _seconds(file: Path) -> float:
+    return float(json.loads(file.read_text(encoding="utf-8"))["seconds"])
+
+
+def _rates(jobs: Iterable[Job], seconds: Callable[[Job], float]) -> list[float]:
+    return [job.steps / max(seconds(job), 1e-3) for job in jobs if job.steps]

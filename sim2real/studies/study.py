@@ -1,0 +1,293 @@
+"""A study as its users write it: a YAML file that names the axes of a grid of transfers.
+
+::
+
+    description: does it pay to come from another arm?
+    sources:                       # where policies come from: a training, or a policy that is there
+      panda: {env: "sim2real_envs:sim2real/PandaReach-v0", steps: 10000}
+      shipped: {policy: KukaReach}
+    randomizers: {none: none, uniform: uniform}    # of the trainings; uniform alone if left out
+    algorithms: [sac]                              # of the trainings; what is tuned if left out
+    targets:                       # names of targets of each source's own world, or worlds
+      hard:
+      heavy: {domain: {payload: 2.0}}
+      kuka: {env: "sim2real_envs:sim2real/KukaReach-v0", target: mild}
+    methods:                       # beside scratch and zero-shot, which are always run
+      finetune:
+      gentle: {method: finetune, critic_warmup: 1000}
+    steps: [1000, 3000]            # target budgets
+    seeds: 3                       # paired: the source of seed 1 is carried over with seed 1
+    exclude: [{source: shipped, target: kuka}]
+
+``eval_every`` and ``eval_episodes`` are those of a training; ``hyperparameters`` override the tuned ones of both
+learning arms, and those of a source in its entry. Paths are relative to the file's folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sim2real.domains.randomizers import RandomizerSpec
+from sim2real.domains.world import World
+from sim2real.errors import Sim2RealError, check_keys
+from sim2real.files import read_yaml
+from sim2real.transfer.transfer import check_seeds
+
+_KEYS = (
+    "description",
+    "sources",
+    "randomizers",
+    "algorithms",
+    "targets",
+    "methods",
+    "steps",
+    "seeds",
+    "eval_every",
+    "eval_episodes",
+    "hyperparameters",
+    "exclude",
+)
+_SOURCE_KEYS = ("policy", "env", "kwargs", "domain_file", "steps", "hyperparameters")
+_TARGET_KEYS = ("target", "domain", "env", "kwargs", "domain_file", "targets_file")
+T = TypeVar("T")
+
+_EXCLUDE_KEYS = ("source", "randomizer", "algo", "target", "method", "steps")
+
+
+class Faults:
+    """Collects what is wrong, so that all of it can be told at once.
+
+    Args:
+        where: What it is wrong with, for the message.
+    """
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._found: list[str] = []
+
+    @contextmanager
+    def noted(self, place: str = "") -> Iterator[None]:
+        """Note an error instead of raising it.
+
+        Args:
+            place: Put before its message.
+        """
+        try:
+            yield
+        except Sim2RealError as error:
+            self._note(f"{place}: {error}" if place else str(error))
+
+    def attempt(self, function: Callable[[], T], default: T) -> T:
+        """Return what a function returns, or note its error and return something else."""
+        try:
+            return function()
+        except Sim2RealError as error:
+            self._note(str(error))
+            return default
+
+    def _note(self, message: str) -> None:
+        if message not in self._found:
+            self._found.append(message)
+
+    def check(self) -> None:
+        """Raise what was noted, if anything was.
+
+        Raises:
+            Sim2RealError: All of it in one message.
+        """
+        if len(self._found) == 1:
+            raise Sim2RealError(f"{self._where}: {self._found[0]}")
+        if self._found:
+            listed = " ".join(f"({number}) {fault}" for number, fault in enumerate(self._found, start=1))
+            raise Sim2RealError(f"{self._where}: {len(self._found)} faults: {listed}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where policies come from."""
+
+    policy: str | None = None
+    """Path or name of a policy that is there; else they are trained."""
+    world: World | None = None
+    """Where they are trained; of a policy that is there, its own world if ``None``."""
+    steps: int | None = None
+    """Env steps of a training; the tuned number if ``None``."""
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    """Overrides of the tuned ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What policies are carried into."""
+
+    target: str | Mapping[str, float]
+    """Name of a target, or a domain."""
+    world: World | None = None
+    """What it is a variation of; each source's own world if ``None``."""
+    targets_file: Path | None = None
+    """With more targets."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """The axes of a grid."""
+
+    name: str
+    """Of the file, for messages."""
+    description: str
+    """In words."""
+    sources: Mapping[str, Source]
+    """By name."""
+    randomizers: Mapping[str, RandomizerSpec]
+    """Of trained sources, by name."""
+    algorithms: tuple[str | None, ...]
+    """Of trained sources; ``None`` for the tuned one."""
+    targets: Mapping[str, Place]
+    """By name."""
+    methods: Mapping[str, tuple[str, Mapping[str, Any]]]
+    """Transfer method and its settings, by name."""
+    steps: tuple[int, ...]
+    """Target budgets."""
+    seeds: tuple[int, ...]
+    """Paired seeds."""
+    eval_every: int | None
+    """Target steps between evaluations; a tenth of the budget if ``None``."""
+    eval_episodes: int
+    """Episodes of an evaluation."""
+    hyperparameters: Mapping[str, Any]
+    """Overrides for both learning arms."""
+    exclude: tuple[Mapping[str, Any], ...]
+    """Combinations that are left out, each by some of their names."""
+
+
+def read_study(path: str | Path) -> Study:
+    """Read a study.
+
+    Raises:
+        Sim2RealError: The file cannot be read, or entries in it cannot be; the message lists them all.
+    """
+    path = Path(path)
+    content, faults = read_yaml(path), Faults(path.name)
+    with faults.noted():
+        check_keys(content, _KEYS, "study")
+    read = _Reader(content, path.parent, faults)
+    study = Study(
+        name=path.name,
+        description=str(content.get("description") or ""),
+        sources=read.entries("sources", read.source),
+        randomizers=read.entries("randomizers", lambda _, spec: spec, default={"uniform": "uniform"}),
+        algorithms=tuple(read.items("algorithms", str)) or (None,),
+        targets=read.entries("targets", read.place),
+        methods=read.entries("methods", read.method),
+        steps=tuple(read.items("steps", int)),
+        seeds=read.seeds(),
+        eval_every=content.get("eval_every"),
+        eval_episodes=content.get("eval_episodes", 20),
+        hyperparameters=read.mapping(content, "hyperparameters", "study"),
+        exclude=tuple(read.exclude()),
+    )
+    for key in ("sources", "targets", "methods", "steps"):
+        with faults.noted():
+            if not content.get(key):
+                raise Sim2RealError(f"{key} is missing or empty; a study needs at least one.")
+    faults.check()
+    return study
+
+
+class _Reader:
+    def __init__(self, content: Mapping[str, Any], folder: Path, faults: Faults) -> None:
+        self._content, self._folder, self._faults = content, folder, faults
+
+    def entries(self, key: str, read: Any, default: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return what is under a key, by name: a mapping, or a list of names alone."""
+        given = self._content.get(key, default) or {}
+        found = {}
+        if isinstance(given, list):
+            given = {str(name): None for name in given}
+        with self._faults.noted(key):
+            for name, entry in check_keys(given, given if isinstance(given, Mapping) else (), key).items():
+                with self._faults.noted(f"{key}: {name}"):
+                    found[str(name)] = read(str(name), entry)
+        return found
+
+    def source(self, _: str, entry: Any) -> Source:
+        fields = check_keys(entry, _SOURCE_KEYS, "source")
+        if "policy" not in fields and "env" not in fields:
+            raise Sim2RealError("give env, where it is trained, or policy, which is there.")
+        policy = fields.get("policy")
+        if policy is None:
+            return Source(
+                world=self._world(fields),
+                steps=fields.get("steps"),
+                hyperparameters=self.mapping(fields, "hyperparameters", "source"),
+            )
+        for key in ("steps", "hyperparameters"):
+            if key in fields:
+                raise Sim2RealError(f"{key} is for a training; the policy is there already.")
+        place = self._folder / str(policy)
+        return Source(policy=str(place) if place.exists() else str(policy), world=self._world(fields))
+
+    def place(self, name: str, entry: Any) -> Place:
+        fields = check_keys(entry or {}, _TARGET_KEYS, "target")
+        if "target" in fields and "domain" in fields:
+            raise Sim2RealError("give target, a name, or domain, its parameters, not both.")
+        targets_file = fields.get("targets_file")
+        return Place(
+            target=fields.get("domain", fields.get("target", name)),
+            world=self._world(fields),
+            targets_file=None if targets_file is None else self._folder / targets_file,
+        )
+
+    def _world(self, fields: Mapping[str, Any]) -> World | None:
+        if "env" not in fields:
+            for key in ("kwargs", "domain_file"):
+                if key in fields:
+                    raise Sim2RealError(f"{key} needs an env beside it.")
+            return None
+        file = fields.get("domain_file")
+        kwargs = self.mapping(fields, "kwargs", "env")
+        return World.of(str(fields["env"]), kwargs=kwargs, domain_file=None if file is None else self._folder / file)
+
+    def method(self, name: str, entry: Any) -> tuple[str, dict[str, Any]]:
+        if not isinstance(entry or {}, Mapping):
+            raise Sim2RealError(f"expected a mapping of settings, got {entry!r}.")
+        settings = dict(entry or {})
+        return str(settings.pop("method", name)), settings
+
+    def items(self, key: str, kind: type) -> list[Any]:
+        """Return the entries of a list, or the one that stands for it."""
+        given = self._content.get(key)
+        listed = given if isinstance(given, list) else [] if given is None else [given]
+        for entry in listed:
+            with self._faults.noted():
+                if not isinstance(entry, kind) or isinstance(entry, bool):
+                    what = "a whole number" if kind is int else "a name"
+                    raise Sim2RealError(f"{key}: {entry!r} must be {what}.")
+        with self._faults.noted():
+            if len({str(entry) for entry in listed}) < len(listed):
+                raise Sim2RealError(f"{key} = {given!r}: an entry stands twice.")
+        return listed
+
+    def seeds(self) -> tuple[int, ...]:
+        return self._faults.attempt(lambda: tuple(check_seeds(self._content.get("seeds", 3))), ())
+
+    def mapping(self, fields: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
+        def read() -> dict[str, Any]:
+            given = fields.get(key) or {}
+            if not isinstance(given, Mapping):
+                raise Sim2RealError(f"{where}: {key} must be a mapping, got {given!r}.")
+            return dict(given)
+
+        return self._faults.attempt(read, {})
+
+    def exclude(self) -> Iterator[Mapping[str, Any]]:
+        entries = self._content.get("exclude") or []
+        with self._faults.noted("exclude"):
+            if not isinstance(entries, list):
+                raise Sim2RealError(f"expected a list of mappings, got {entries!r}.")
+            for entry in entries:
+                yield check_keys(entry, _EXCLUDE_KEYS, "an entry")

@@ -1,0 +1,326 @@
+"""What a study promises: a grid spelled out and checked at once, every job once whatever is killed, failures alone."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from point_mass import ID, SMALL
+
+import sim2real
+from sim2real.errors import Sim2RealError
+from sim2real.studies.plan import make_plan
+from sim2real.studies.run import StudyFolder, _Runner, estimate_seconds, part, plan_study, run_study
+from sim2real.studies.study import read_study
+from sim2real.studies.summary import study_markdown
+from sim2real.training.folder import locked
+
+GRID = {
+    "sources": {"own": {"env": ID, "steps": 200, "hyperparameters": SMALL}},
+    "targets": {"shifted": {"domain": {"gain": 0.5, "drift": 0.2}}, "far": {"domain": {"gain": -0.5}}},
+    "methods": ["finetune"],
+    "steps": 120,
+    "seeds": 2,
+    "eval_episodes": 2,
+    "hyperparameters": SMALL,
+}
+
+
+def write(folder, **changes):
+    file = folder / "study.yaml"
+    file.write_text(yaml.safe_dump({**GRID, **changes}, sort_keys=False))
+    return file
+
+
+def plan(folder, **changes):
+    return make_plan(read_study(write(folder, **changes)))
+
+
+def without_times(results):
+    plain = json.loads(json.dumps(results))
+    for cell in plain["cells"]:
+        cell.get("result", {}).pop("provenance", None)
+    return plain
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    return run_study(write(folder), folder / "out", workers=2)
+
+
+def test_jobs_that_cells_share_are_planned_once(tmp_path):
+    whole = plan(
+        tmp_path,
+        randomizers={"none": "none", "uniform": "uniform"},
+        methods={"finetune": None, "gentle": {"method": "finetune", "critic_warmup": 60}},
+        steps=[120, 240],
+    )
+    assert len(whole.cells) == 2 * 2 * 2 * 2  # randomizers, targets, methods, budgets
+    kinds = {}
+    for job in whole.jobs.values():
+        kind = "train" if job.method is None else job.method.name
+        kinds[kind] = kinds.get(kind, 0) + 1
+    # Scratch does not ask where one comes from, zero-shot not how long the others learn.
+    assert kinds == {"train": 2 * 2, "finetune": 16 * 2, "scratch": 2 * 2 * 2, "zero-shot": 2 * 2 * 2}
+    assert len({job.title for job in whole.jobs.values()}) == len(whole.jobs)
+    order = list(whole.jobs)
+    assert all(order.index(job.source) < order.index(a) for a, job in whole.jobs.items() if job.source)
+    assert whole.jobs.keys() == plan_study(tmp_path / "study.yaml").jobs.keys()
+
+
+def test_what_a_job_does_makes_its_address(tmp_path):
+    before = plan(tmp_path)
+    more = plan(tmp_path, seeds=3, targets={**GRID["targets"], "new": {"domain": {"gain": 0.9}}})
+    assert before.jobs.keys() < more.jobs.keys()
+    other = plan(tmp_path, hyperparameters={**SMALL, "gamma": 0.8})
+    kept = {job.title for address, job in other.jobs.items() if address in before.jobs}
+    assert {title.split()[0] for title in kept} == {"train", "zero-shot"}
+
+
+def test_every_fault_is_listed_at_once_before_anything_runs(tmp_path):
+    file = write(
+        tmp_path,
+        sources={"own": {"env": ID, "stepz": 3}, "none": {"policy": "NoSuchPolicy"}},
+        methods={"finetun": None},
+        steps=["many"],
+        seeds=-1,
+        seedz=2,
+    )
+    with pytest.raises(Sim2RealError) as caught:
+        run_study(file, tmp_path / "out")
+    message = str(caught.value)
+    assert message.startswith("study.yaml: 4 faults: (1) ")
+    for fault in (
+        "study: unknown key 'seedz'. Did you mean 'seeds'?",
+        "sources: own: source: unknown key 'stepz'. Did you mean 'steps'?",
+        "steps: 'many' must be a whole number.",
+        "seeds = -1 must be at least 1, or distinct whole numbers that are not negative.",
+    ):
+        assert fault in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_can_only_be_seen_in_the_worlds_is_listed_at_once_too(tmp_path):
+    wide = {"env": ID, "kwargs": {"width": 3}, "steps": 200, "hyperparameters": SMALL}
+    file = write(
+        tmp_path,
+        sources={**GRID["sources"], "wide": wide, "none": {"policy": "NoSuchPolicy"}},
+        targets={"moon": None, "narrow": {"env": ID, "domain": {"gain": 0.5}}},
+        methods={"finetun": None},
+        exclude=[{"target": "mars"}],
+    )
+    with pytest.raises(Sim2RealError) as caught:
+        plan_study(file)
+    message = str(caught.value)
+    for fault in (
+        "own into moon: unknown target 'moon'. Known: nominal.",
+        "wide into narrow: the policy does not fit the env: ",
+        "source none: unknown pretrained policy 'NoSuchPolicy'.",
+        "unknown transfer method 'finetun'. Did you mean 'finetune'?",
+        "exclude: unknown target 'mars'. Known: moon, narrow.",
+    ):
+        assert fault in message, message
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"targets": {}}, "targets is missing or empty; a study needs at least one."),
+        ({"sources": {"own": {"steps": 3}}}, "give env, where it is trained, or policy, which is there."),
+        ({"sources": {"own": {"policy": "x", "steps": 3}}}, "steps is for a training; the policy is there already."),
+        (
+            {"targets": {"a": {"target": "b", "domain": {}}}},
+            "give target, a name, or domain, its parameters, not both.",
+        ),
+        ({"targets": {"a": {"kwargs": {"width": 2}}}}, "kwargs needs an env beside it."),
+        ({"steps": [120, 120]}, "an entry stands twice."),
+        ({"methods": {"finetune": {"critic_warmup": -1}}}, "critic_warmup = -1 must be a whole number"),
+        (
+            {"exclude": [{"target": "far"}, {"target": "shifted"}]},
+            "nothing is left to do; every combination is excluded.",
+        ),
+        (
+            {"targets": {**GRID["targets"], "away": {"domain": {"gain": -0.5}}}},
+            "own/uniform/sac/far/finetune/120 and own/uniform/sac/away/finetune/120 are the same work; remove one.",
+        ),
+    ],
+)
+def test_a_study_that_cannot_be_is_refused(tmp_path, changes, message):
+    with pytest.raises(Sim2RealError) as caught:
+        plan(tmp_path, **changes)
+    assert message in str(caught.value)
+
+
+def test_cells_are_judged_as_a_transfer_is(finished, tmp_path):
+    cells = finished.results["cells"]
+    assert [(cell["source"], cell["target"], cell["method"], cell["steps"]) for cell in cells] == [
+        ("own", "shifted", "finetune", 120),
+        ("own", "far", "finetune", 120),
+    ]
+    assert finished.failures == []
+    address = cells[0]["sources"]["0"]
+    alone = sim2real.transfer(
+        finished.folder / "jobs" / address,
+        target={"gain": 0.5, "drift": 0.2},
+        steps=120,
+        seeds=1,
+        hyperparameters=SMALL,
+        eval_episodes=2,
+        out=tmp_path / "alone",
+    )
+    points = [json.loads(line) for line in (finished.folder / "curves.jsonl").read_text().splitlines()]
+    here = {
+        (p["arm"], p["step"]): p["return_mean"] for p in points if p["cell"] == cells[0]["title"] and p["seed"] == 0
+    }
+    there = {
+        (p["arm"], p["step"]): p["return_mean"]
+        for p in map(json.loads, (alone.folder / "curves.jsonl").read_text().splitlines())
+    }
+    assert here == there
+    assert cells[0]["result"]["arms"]["finetune"]["source_steps"] == 200
+    assert (finished.folder / "results.md").read_text() == study_markdown(finished.results) + "\n"
+
+
+def test_checkpoints_of_finished_jobs_do_not_fill_the_disk(finished):
+    assert not list(finished.folder.glob("jobs/*/checkpoints"))
+    assert json.loads((finished.folder / "results.json").read_text()) == finished.results
+
+
+def times(folder):
+    return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("jobs/*/seconds.json")}
+
+
+def test_what_is_finished_is_not_done_again_and_what_is_damaged_is(finished, recwarn):
+    file, before = finished.folder.parent / "study.yaml", times(finished.folder)
+    again = run_study(file, finished.folder, workers=1)
+    assert times(finished.folder) == before
+    assert without_times(again.results) == without_times(finished.results)
+    (cut, emptied) = list(before)[:2]
+    metrics = finished.folder / "jobs" / cut / "metrics.jsonl"
+    metrics.write_text(metrics.read_text()[:30])
+    (finished.folder / "jobs" / emptied / "seconds.json").unlink()
+    again = run_study(file, finished.folder, workers=1)
+    after = times(finished.folder)
+    assert {address for address in before if before[address] != after[address]} == {cut, emptied}
+    assert without_times(again.results) == without_times(finished.results)
+    messages = [str(warning.message) for warning in recwarn]
+    assert any("is done again, since its result is damaged" in m and "metrics.jsonl" in m for m in messages), messages
+
+
+def test_a_study_whose_driver_is_killed_loses_no_finished_job_and_repeats_none(finished, tmp_path):
+    file, out = write(tmp_path), tmp_path / "out"
+    program = (
+        "from sim2real.studies.run import run_study\n"
+        f"if __name__ == '__main__': run_study({str(file)!r}, {str(out)!r}, workers=2)\n"
+    )
+    (tmp_path / "main.py").write_text(program)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    driver = subprocess.Popen([sys.executable, tmp_path / "main.py"], env=env)
+    deadline = time.monotonic() + 120
+    while len(times(out)) < 4 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    time.sleep(1.0)  # its workers end, too
+    before = times(out)
+    assert 4 <= len(before) < 14
+    done = run_study(file, out, workers=2)
+    after = times(out)
+    assert len(after) == 14
+    assert all(after[address] == before[address] for address in before)
+    assert without_times(done.results) == without_times(finished.results)
+
+
+def test_a_part_can_be_run_and_the_rest_later(tmp_path):
+    file = write(tmp_path, seeds=1, eval_episodes=1)
+    done = run_study(file, tmp_path / "out", only="/far/", workers=1)
+    shifted, far = done.results["cells"]
+    assert far["result"]["verdict"] == "undecided"
+    assert [title.split()[0] for title in shifted["missing"]] == ["finetune", "scratch,", "zero-shot"]
+    assert "3 jobs missing" in study_markdown(done.results)
+    whole, files = plan_study(file), StudyFolder(tmp_path / "out")
+    seconds, basis = estimate_seconds(whole, files, workers=2)
+    assert 0.0 < seconds < 60.0
+    assert basis == "from 3 jobs that are done"
+    with pytest.raises(
+        Sim2RealError, match=r"--only 'moon' fits no cell of the study\. The first ones: own/uniform/sac/"
+    ):
+        part(whole, "moon")
+
+
+def test_a_job_that_fails_is_tried_again_and_takes_only_its_own_cell_with_it(tmp_path):
+    broken = {"env": ID, "kwargs": {"nan_at": 3}, "domain": {}}
+    file = write(tmp_path, targets={"far": GRID["targets"]["far"], "broken": broken}, seeds=1, eval_episodes=1)
+    done = run_study(file, tmp_path / "out", workers=1)
+    far, lost = done.results["cells"]
+    assert "result" in far
+    assert len(lost["missing"]) == 3
+    assert {failure["job"].split()[0].strip(",") for failure in done.failures} == {"finetune", "scratch", "zero-shot"}
+    reasons = [failure["reason"] for failure in done.failures]
+    assert all("nan" in reason for reason in reasons), reasons
+
+
+def test_what_needs_a_source_that_failed_is_not_tried(tmp_path):
+    whole = plan(tmp_path, seeds=1)
+    runner = _Runner(whole, StudyFolder(tmp_path), list(whole.jobs.values()), print)
+    source = next(iter(whole.jobs))
+    assert runner._next() == source
+    runner._settle(source, Sim2RealError("once"))
+    assert runner._failed == {}
+    first = runner._next()
+    assert whole.jobs[first].title.startswith("scratch")
+    while (address := runner._next()) != source:
+        assert whole.jobs[address].title.startswith("scratch")
+    runner._settle(source, Sim2RealError("twice"))
+    assert runner._next() is None
+    assert runner._failed[source] == "Sim2RealError: twice"
+    needy = {address for address, job in whole.jobs.items() if job.source == source}
+    assert {runner._failed[address] for address in needy} == {"needs 'train own, uniform, sac, seed 0', which failed."}
+
+
+def test_a_full_disk_stops_the_study(tmp_path):
+    whole = plan(tmp_path, seeds=1)
+    runner = _Runner(whole, StudyFolder(tmp_path), list(whole.jobs.values()), print)
+    full = Sim2RealError(f"cannot write to there: {os.strerror(errno.ENOSPC)}; choose another place.")
+    with pytest.raises(Sim2RealError, match="Free some space, then run the same command to go on"):
+        runner._settle(runner._next(), full)
+
+
+def test_a_folder_in_which_a_study_runs_is_refused(tmp_path):
+    file, out = write(tmp_path), tmp_path / "out"
+    out.mkdir()
+    with locked(out), pytest.raises(Sim2RealError, match="another process is writing to"):
+        run_study(file, out)
+
+
+def test_a_policy_that_is_there_is_kept_with_the_study(source, tmp_path):
+    bundle = tmp_path / "given.zip"
+    source.policy.save(bundle)
+    file = write(tmp_path, sources={"given": {"policy": "given.zip"}}, seeds=1, eval_episodes=1)
+    whole = plan_study(file)
+    assert len(whole.bundles) == 1
+    assert whole.cells[0].title == "given/sac/shifted/finetune/120"
+    first = run_study(file, tmp_path / "out", only="shifted", workers=1)
+    assert first.results["cells"][0]["result"]["source_steps"] == 900
+    assert [path.name for path in Path(tmp_path / "out" / "policies").iterdir()] == [f"{next(iter(whole.bundles))}.zip"]
+
+
+def test_the_example_of_the_documentation_is_a_study(tmp_path):
+    text = sys.modules["sim2real.studies.study"].__doc__
+    example = text.split("::\n\n")[1].split("\n\n``eval_every``")[0]
+    (tmp_path / "study.yaml").write_text("\n".join(line[4:] for line in example.splitlines()))
+    whole = make_plan(read_study(tmp_path / "study.yaml"))
+    assert {cell.labels["source"] for cell in whole.cells} == {"panda", "shipped"}
+
+
+def test_the_example_of_the_readme_is_a_study(tmp_path):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "study.yaml").write_text(readme.split("# arms.yaml\n")[1].split("```")[0])
+    assert len(plan_study(tmp_path / "study.yaml").cells) == 3 * 2 * 2
