@@ -74,7 +74,7 @@ class Cell:
 
     @property
     def title(self) -> str:
-        """What ``--only`` is compared with: ``source/randomizer/algo/target/method/steps``, as far as there are such."""
+        """What ``--only`` is compared with: ``source/randomizer/algo/target/method/steps``, where there are such."""
         return "/".join(str(label) for label in self.labels.values() if label is not None)
 
 
