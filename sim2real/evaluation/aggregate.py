@@ -1,10 +1,10 @@
 """Statistics over several pairs of worlds at once, each with a stratified bootstrap interval.
 
 They are those of Agarwal et al. (2021, "Deep RL at the Edge of the Statistical Precipice", NeurIPS; sections 4.1 to
-4.3). Scores are one array a task (here: a pair of source and target), shape ``(runs,)``, on a scale that tasks share, as
-success is. A resample draws runs with replacement within each task, tasks stay; the interval is the percentile one of
-that paper. With a handful of runs a task it is the tasks together that make it worth something: over a single pair, use
-:mod:`sim2real.evaluation.statistics`.
+4.3). Scores are one array a task (here: a pair of source and target), shape ``(runs,)``, on a scale that tasks share,
+as success is. A resample draws runs with replacement within each task, tasks stay; the interval is the percentile one
+of that paper. With a handful of runs a task it is the tasks together that make it worth something: over a single pair,
+use :mod:`sim2real.evaluation.statistics`.
 """
 
 from __future__ import annotations
