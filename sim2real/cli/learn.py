@@ -250,10 +250,10 @@ def evaluate(
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of a transfer.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of a transfer or of a study.")],
     quiet: options.Quiet = False,
 ) -> None:
-    """Write the report of a transfer again: one HTML file that opens offline."""
+    """Write the report of a transfer or a study again: one HTML file that opens offline."""
     output = Output(quiet=quiet)
     from sim2real.studies.report import write_report
 

@@ -60,7 +60,12 @@ def study(
         return
     done = run_study(file, out, only=only, workers=workers, progress=output.progress)
     output.show(study_table(done.results))
-    output.made(done.folder / "results.md", done.folder / "results.json", done.folder / "curves.jsonl")
+    output.made(
+        done.folder / "report.html",
+        done.folder / "results.md",
+        done.folder / "results.json",
+        done.folder / "curves.jsonl",
+    )
     output.json(done.results)
     if done.failures:
         first = done.failures[0]

@@ -87,6 +87,8 @@ class Plan:
     """By address."""
     bundles: Mapping[str, bytes] = field(default_factory=dict)
     """Policies that were there, by address."""
+    description: str = ""
+    """Of the study."""
 
 
 def make_plan(study: Study) -> Plan:
@@ -131,7 +133,12 @@ class _Planner:
         self._faults.check()
         if not self._cells:
             raise Sim2RealError(f"{self._study.name}: nothing is left to do; every combination is excluded.")
-        return Plan(cells=tuple(self._cells.values()), jobs=self._jobs, bundles=self._bundles)
+        return Plan(
+            cells=tuple(self._cells.values()),
+            jobs=self._jobs,
+            bundles=self._bundles,
+            description=self._study.description,
+        )
 
     def _check_excluded(self) -> None:
         study = self._study

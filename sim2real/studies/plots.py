@@ -134,14 +134,15 @@ def write_png(figure: Figure, path: Path, theme: Theme = LIGHT) -> None:
     write_atomic(path, buffer.getvalue())
 
 
-def _arm_style(arm: str, theme: Theme) -> tuple[str, str]:
+def arm_style(arm: str, theme: Theme) -> tuple[str, str]:
+    """Return colour and line style of an arm."""
     return {"scratch": (theme.scratch, "--"), "zero-shot": (theme.zero_shot, "-.")}.get(arm, (theme.transfer, "-"))
 
 
 def _draw_panel(
     axes: Axes, arms: Mapping[str, Curves], threshold: float | None, theme: Theme, title: str, label: str
 ) -> None:
-    _style(axes, theme)
+    style(axes, theme)
     axes.set_title(title, loc="left", color=theme.text, fontsize=11, fontweight="bold", pad=10)
     axes.set_xlabel("target steps", color=theme.muted, fontsize=9)
     axes.set_ylabel(label, color=theme.muted, fontsize=9)
@@ -150,11 +151,11 @@ def _draw_panel(
     axes.xaxis.set_major_formatter(EngFormatter(sep="") if _budget(arms) >= 10_000 else FuncFormatter(_thousands))
     labels = []
     for arm, curves in arms.items():
-        color, style = _arm_style(arm, theme)
+        color, line = arm_style(arm, theme)
         constant = curves.steps.size == 1
         steps = np.array([0, _budget(arms)]) if constant else curves.steps
         mean = np.repeat(curves.mean, 2) if constant else curves.mean
-        axes.plot(steps, mean, color=color, linestyle=style, linewidth=1.4 if constant else 2.2, zorder=3)
+        axes.plot(steps, mean, color=color, linestyle=line, linewidth=1.4 if constant else 2.2, zorder=3)
         bands = [mean_interval(column) for column in curves.values.T] * (2 if constant else 1)
         if all(band.low is not None for band in bands):
             low, high = ([getattr(band, end) for band in bands] for end in ("low", "high"))
@@ -175,7 +176,7 @@ def _draw_panel(
 
 
 def _draw_metric(axes: Axes, name: str, entry: Mapping[str, Any], theme: Theme, narrow: bool) -> None:
-    _style(axes, theme)
+    style(axes, theme)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     neutral = 1.0 if name == "time_to_threshold_ratio" else 0.0
@@ -207,7 +208,8 @@ def _draw_metric(axes: Axes, name: str, entry: Mapping[str, Any], theme: Theme, 
         )  # fmt: skip
 
 
-def _style(axes: Axes, theme: Theme) -> None:
+def style(axes: Axes, theme: Theme) -> None:
+    """Give axes the look of all figures."""
     axes.set_facecolor("none")
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

@@ -17,6 +17,7 @@ from sim2real.studies.markup import figure, paragraph, section, table, terms, va
 from sim2real.studies.numbers import interval, number
 from sim2real.studies.plots import curves_figure, metrics_figure, write_png
 from sim2real.studies.results import read_points, read_result
+from sim2real.studies.study_report import write_study_report
 from sim2real.studies.summary import (
     METRIC_WORDS,
     SHORT_WORDS,
@@ -39,12 +40,14 @@ _ARM_WORDS = {
 
 
 def write_report(folder: str | Path) -> Path:
-    """Write ``report.html`` and ``transfer.png`` into the folder of a transfer, from what it left there.
+    """Write ``report.html`` into the folder of a transfer or of a study, from what it left there.
 
-    Reads ``result.json`` and ``curves.jsonl``; embeds ``demo.mp4`` where it is there, with ``demo.png`` as its poster.
+    Of a transfer it reads ``result.json`` and ``curves.jsonl``, embeds ``demo.mp4`` where it is there, with
+    ``demo.png`` as its poster, and writes ``transfer.png``, too. Of a study it reads ``results.json`` and
+    ``curves.jsonl``.
 
     Args:
-        folder: The output folder of a transfer.
+        folder: The output folder of a transfer or of a study.
 
     Returns:
         The path of ``report.html``.
@@ -53,6 +56,8 @@ def write_report(folder: str | Path) -> Path:
         Sim2RealError: A file is missing or damaged (the message names it and the place), or nothing can be written.
     """
     folder = Path(folder)
+    if (folder / "results.json").exists():
+        return write_study_report(folder)
     result = read_result(folder)
     returns, success = _curves(read_points(folder), result)
     threshold = result.get("threshold")

@@ -1,4 +1,4 @@
-"""Reading what a transfer left in its folder, with every damage named by file and place."""
+"""Reading what a transfer or a study left in its folder, with every damage named by file and place."""
 
 from __future__ import annotations
 
@@ -42,6 +42,16 @@ _POINT_KEYS: dict[str, type | tuple[type, ...]] = {
     "return_mean": (int, float),
     "success_rate": (int, float, type(None)),
 }
+_CELL_KEYS: dict[str, type | tuple[type, ...]] = {
+    "title": str,
+    "source": str,
+    "randomizer": (str, type(None)),
+    "algo": str,
+    "target": str,
+    "method": str,
+    "steps": int,
+    "arms": dict,
+}
 _NUMBER = (int, float, type(None))
 
 
@@ -52,18 +62,48 @@ def read_result(folder: Path) -> dict[str, Any]:
         Sim2RealError: The file is missing, is not JSON, or lacks what a report needs.
     """
     path = folder / "result.json"
+    result = _read_json(path, "transfer")
+    _check_result(result, str(path))
+    return result
+
+
+def read_study_results(folder: Path) -> dict[str, Any]:
+    """Return the checked content of a study's ``folder/results.json``.
+
+    Raises:
+        Sim2RealError: The file is missing, is not JSON, or lacks what a report needs.
+    """
+    path = folder / "results.json"
+    results = _read_json(path, "study")
+    _check(results, {"cells": list, "failures": list}, str(path), "study")
+    for number, cell in enumerate(results["cells"], start=1):
+        where = f"{path}, cell {number}"
+        _check(cell, _CELL_KEYS, where, "study")
+        if "result" in cell:
+            _check_result(cell["result"], where, "study")
+        else:
+            _check(cell, {"missing": list}, where, "study")
+    for failure in results["failures"]:
+        _check(failure, {"job": str, "reason": str}, f"{path}, failures", "study")
+    return results
+
+
+def _read_json(path: Path, work: str) -> dict[str, Any]:
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise Sim2RealError(f"{path} does not exist; give the folder of a finished transfer.") from None
+        raise Sim2RealError(f"{path} does not exist; give the folder of a finished {work}.") from None
     except json.JSONDecodeError as error:
         raise Sim2RealError(
-            f"{path}, line {error.lineno}: not valid JSON ({error.msg}); run the transfer again."
+            f"{path}, line {error.lineno}: not valid JSON ({error.msg}); run the {work} again."
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise Sim2RealError(f"{path} cannot be read: {error}.") from None
-    where = str(path)
-    _check(result, _KEYS, where)
+    return content
+
+
+def _check_result(result: Mapping[str, Any], where: str, work: str = "transfer") -> None:
+    _check(result, _KEYS, where, work)
     if result["verdict"] not in VERDICTS:
         raise Sim2RealError(f"{where}: verdict = {result['verdict']!r} is not one of {', '.join(VERDICTS)}.")
     for name in (name for name in METRICS if name in result):
@@ -75,7 +115,6 @@ def read_result(folder: Path) -> dict[str, Any]:
         _check_estimate(entry["final_return"], "mean", f"{where}: arm {arm!r}: final_return")
         if entry.get("final_success") is not None:
             _check_estimate(entry["final_success"], "mean", f"{where}: arm {arm!r}: final_success")
-    return dict(result)
 
 
 def read_points(folder: Path) -> list[dict[str, Any]]:
@@ -84,35 +123,51 @@ def read_points(folder: Path) -> list[dict[str, Any]]:
     Raises:
         Sim2RealError: The file is missing or empty, or a line is damaged; the message names the line.
     """
-    path = folder / "curves.jsonl"
+    points = _read_lines(folder / "curves.jsonl", _POINT_KEYS, "transfer")
+    if not points:
+        raise Sim2RealError(f"{folder / 'curves.jsonl'} is empty; run the transfer again.")
+    return points
+
+
+def read_study_points(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the checked curve points of a study's ``curves.jsonl``, by cell.
+
+    Raises:
+        Sim2RealError: See :func:`read_points`.
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for point in _read_lines(folder / "curves.jsonl", {"cell": str, **_POINT_KEYS}, "study"):
+        found.setdefault(point["cell"], []).append(point)
+    return found
+
+
+def _read_lines(path: Path, keys: Mapping[str, type | tuple[type, ...]], work: str) -> list[dict[str, Any]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
-        raise Sim2RealError(f"{path} does not exist; give the folder of a finished transfer.") from None
+        raise Sim2RealError(f"{path} does not exist; give the folder of a finished {work}.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise Sim2RealError(f"{path} cannot be read: {error}.") from None
-    if not lines:
-        raise Sim2RealError(f"{path} is empty; run the transfer again.")
     points = []
     for number, line in enumerate(lines, start=1):
         where = f"{path}, line {number}"
         try:
             point = json.loads(line)
         except json.JSONDecodeError as error:
-            raise Sim2RealError(f"{where}: not valid JSON ({error.msg}); run the transfer again.") from None
-        _check(point, _POINT_KEYS, where)
+            raise Sim2RealError(f"{where}: not valid JSON ({error.msg}); run the {work} again.") from None
+        _check(point, keys, where, work)
         points.append(point)
     return points
 
 
-def _check(entry: object, keys: Mapping[str, type | tuple[type, ...]], where: str) -> None:
+def _check(entry: object, keys: Mapping[str, type | tuple[type, ...]], where: str, work: str = "transfer") -> None:
     if not isinstance(entry, Mapping):
         raise Sim2RealError(f"{where}: expected a mapping, got {entry!r}.")
     for key, kind in keys.items():
         if key not in entry:
-            raise Sim2RealError(f"{where}: {key!r} is missing; run the transfer again.")
+            raise Sim2RealError(f"{where}: {key!r} is missing; run the {work} again.")
         if not isinstance(entry[key], kind) or isinstance(entry[key], bool):
-            raise Sim2RealError(f"{where}: {key} = {entry[key]!r} has the wrong type; run the transfer again.")
+            raise Sim2RealError(f"{where}: {key} = {entry[key]!r} has the wrong type; run the {work} again.")
 
 
 def _check_estimate(entry: Mapping[str, Any], key: str, where: str) -> None:

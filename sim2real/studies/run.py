@@ -9,7 +9,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from sim2real.errors import Sim2RealError
 from sim2real.files import make_folder, write_atomic, write_json
 from sim2real.progress import show_progress
 from sim2real.studies.plan import Cell, Job, Plan, make_plan
+from sim2real.studies.report import write_report
 from sim2real.studies.study import read_study
 from sim2real.studies.summary import study_markdown
 from sim2real.training.callbacks import Progress
@@ -38,7 +39,7 @@ class StudyResult:
     """What a study, or the part of it that was asked for, came to."""
 
     folder: Path
-    """Its folder: ``results.json``, ``results.md``, ``curves.jsonl`` and the run folders of its jobs."""
+    """Its folder: ``report.html``, ``results.json``, ``results.md``, ``curves.jsonl`` and its jobs' run folders."""
     results: dict[str, Any]
     """The content of ``results.json``."""
 
@@ -112,7 +113,7 @@ def part(plan: Plan, only: str) -> Plan:
     needed |= {address for cell in cells for address in cell.sources.values()}
     jobs = {address: job for address, job in plan.jobs.items() if address in needed}
     bundles = {address: data for address, data in plan.bundles.items() if address in needed}
-    return Plan(cells=cells, jobs=jobs, bundles=bundles)
+    return replace(plan, cells=cells, jobs=jobs, bundles=bundles)
 
 
 def run_study(
@@ -148,6 +149,7 @@ def run_study(
                 listener = bars.add(title, sum(job.steps for job in todo))
                 failures = _Runner(plan, files, todo, listener).run(workers or os.cpu_count() or 1)
         results = collect(plan, files, failures)
+        write_report(files.path)
     return StudyResult(folder=files.path, results=results)
 
 
@@ -280,6 +282,7 @@ def collect(plan: Plan, files: StudyFolder, failures: Mapping[str, str]) -> dict
         cells.append(entry)
         lines += [{"cell": cell.title, **point} for point in points]
     results = {
+        "description": plan.description,
         "cells": cells,
         "failures": [
             {"job": plan.jobs[address].title, "address": address, "reason": reason}

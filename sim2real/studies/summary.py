@@ -150,18 +150,25 @@ def study_markdown(results: Mapping[str, Any]) -> str:
 
 
 def _study_row(cell: Mapping[str, Any]) -> tuple[str, ...]:
-    source = ", ".join(str(cell[key]) for key in ("source", "randomizer", "algo") if cell[key] is not None)
-    labels = (source, cell["target"], cell["method"], f"{cell['steps']:,}")
+    labels = (source_words(cell), cell["target"], cell["method"], f"{cell['steps']:,}")
     if "result" not in cell:
         return (*labels, f"{len(cell['missing'])} jobs missing", *(MISSING,) * 4)
     result = cell["result"]
-    ends = [_end(result["arms"][arm]) for arm in ("scratch", "zero-shot", result["method"])]
+    ends = [ending(result["arms"][arm])[0] for arm in ("scratch", "zero-shot", result["method"])]
     return (*labels, SHORT_WORDS[result["verdict"]], *ends, number(result["time_to_threshold_ratio"]["value"]))
 
 
-def _end(arm: Mapping[str, Any]) -> str:
-    success = arm["final_success"]
-    return number(arm["final_return"]["mean"]) if success is None else percent(success["mean"])
+def source_words(cell: Mapping[str, Any]) -> str:
+    """Return where the policies of a cell come from, e.g. ``"panda, uniform, sac"``."""
+    return ", ".join(str(cell[key]) for key in ("source", "randomizer", "algo") if cell[key] is not None)
+
+
+def ending(arm: Mapping[str, Any]) -> tuple[str, str]:
+    """Return how an arm ends, with its interval: success, or return where there is none."""
+    success, final = arm["final_success"], arm["final_return"]
+    if success is None:
+        return number(final["mean"]), interval(final["ci95"])
+    return percent(success["mean"]), interval(success["ci95"], percent)
 
 
 def _table(title: str) -> Table:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from point_mass import ID, SMALL
 import sim2real
 from sim2real.errors import Sim2RealError
 from sim2real.studies.plan import make_plan
+from sim2real.studies.report import write_report
 from sim2real.studies.run import StudyFolder, _Runner, estimate_seconds, part, plan_study, run_study
 from sim2real.studies.study import read_study
 from sim2real.studies.summary import study_markdown
@@ -188,6 +190,48 @@ def test_cells_are_judged_as_a_transfer_is(finished, tmp_path):
     assert (finished.folder / "results.md").read_text() == study_markdown(finished.results) + "\n"
 
 
+def test_the_report_says_the_verdicts_first_and_stands_alone(finished):
+    html = (finished.folder / "report.html").read_text()
+    cells = finished.results["cells"]
+    verdicts = {cell["result"]["verdict"] for cell in cells}
+    headline = re.search(r"<h1[^>]*>([^<]+)</h1>", html).group(1)
+    pays = sum(cell["result"]["verdict"] == "pays" for cell in cells)
+    assert (f"{pays} of 2 cells" in headline) if len(verdicts) > 1 else ("all 2 cells" in headline)
+    assert (
+        html.index("<h1") < html.index("Verdicts") < html.index("Where transfer pays") < html.index("Learning curves")
+    )
+    assert "own, uniform, sac → shifted" in html
+    assert "Interquartile mean" in html
+    assert f"sim2real report {finished.folder}" in html
+    assert f"sim2real study {finished.folder}/study.yaml --out {finished.folder}" in html
+    assert not re.search(r"(src|href)=\"(?!data:)", html)
+    assert "<script" not in html
+    before = html
+    assert write_report(finished.folder) == finished.folder / "report.html"
+    assert (finished.folder / "report.html").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda r: r.pop("failures"), r"results\.json: 'failures' is missing; run the study again\."),
+        (lambda r: r["cells"][1].pop("target"), r"results\.json, cell 2: 'target' is missing; run the study again\."),
+        (
+            lambda r: r["cells"][0]["result"].pop("arms"),
+            r"results\.json, cell 1: 'arms' is missing; run the study again",
+        ),
+        (lambda r: r["cells"][0].pop("result"), r"results\.json, cell 1: 'missing' is missing"),
+    ],
+)
+def test_a_damaged_result_is_named_by_file_and_place(finished, tmp_path, damage, message):
+    results = json.loads(json.dumps(finished.results))
+    damage(results)
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    (tmp_path / "curves.jsonl").write_text((finished.folder / "curves.jsonl").read_text())
+    with pytest.raises(Sim2RealError, match=message):
+        write_report(tmp_path)
+
+
 def test_checkpoints_of_finished_jobs_do_not_fill_the_disk(finished):
     assert not list(finished.folder.glob("jobs/*/checkpoints"))
     assert json.loads((finished.folder / "results.json").read_text()) == finished.results
@@ -262,6 +306,7 @@ def test_a_job_that_fails_is_tried_again_and_takes_only_its_own_cell_with_it(tmp
     far, lost = done.results["cells"]
     assert "result" in far
     assert len(lost["missing"]) == 3
+    assert "Jobs that failed" in (tmp_path / "out" / "report.html").read_text()
     assert {failure["job"].split()[0].strip(",") for failure in done.failures} == {"finetune", "scratch", "zero-shot"}
     reasons = [failure["reason"] for failure in done.failures]
     assert all("nan" in reason for reason in reasons), reasons

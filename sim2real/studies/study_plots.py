@@ -1,0 +1,139 @@
+"""Figures of a study: the map of its verdicts, the curves of its cells, and what methods reach over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
+
+from sim2real.evaluation.aggregate import Profile
+from sim2real.evaluation.metrics import Curves
+from sim2real.studies.plots import LIGHT, Theme, arm_style, style
+from sim2real.studies.summary import SYMBOLS
+
+_COLUMNS = {False: 4, True: 2}
+"""Panels beside each other, by whether the page is narrow."""
+
+
+def verdict_map(
+    verdicts: Mapping[tuple[str, str], tuple[str, str]], title: str, *, theme: Theme = LIGHT, narrow: bool = False
+) -> Figure:
+    """Draw a field for each pair of source (row) and target (column), in the colour of its verdict.
+
+    Args:
+        verdicts: By (source, target): the verdict, ``""`` where there is none, and what to write below its symbol.
+        title: Above the map.
+        theme: Colours.
+        narrow: Whether to draw for a phone.
+    """
+    sources = list(dict.fromkeys(source for source, _ in verdicts))
+    targets = list(dict.fromkeys(target for _, target in verdicts))
+    width = 4.4 if narrow else 9.6
+    figure = Figure(figsize=(width, 0.9 + 0.62 * len(sources)), layout="constrained", facecolor="none")
+    axes = figure.subplots()
+    style(axes, theme)
+    axes.set_title(title, loc="left", color=theme.text, fontsize=11, fontweight="bold", pad=10)
+    for (source, target), (verdict, text) in verdicts.items():
+        x, y = targets.index(target), sources.index(source)
+        color = theme.verdicts.get(verdict, theme.grid)
+        axes.add_patch(Rectangle((x + 0.04, y + 0.06), 0.92, 0.88, color=color, alpha=0.2 if verdict else 0.5))
+        axes.text(x + 0.5, y + 0.32, SYMBOLS.get(verdict, "·"), color=color, ha="center", va="center", fontsize=11)
+        axes.text(x + 0.5, y + 0.68, text, color=theme.text, ha="center", va="center", fontsize=7.5 if narrow else 9)
+    axes.set_xlim(0, len(targets))
+    axes.set_ylim(len(sources), 0)
+    axes.set_xticks([x + 0.5 for x in range(len(targets))], targets)
+    axes.set_yticks([y + 0.5 for y in range(len(sources))], sources)
+    axes.tick_params(length=0, labelsize=8 if narrow else 9)
+    axes.set_xlabel("target", color=theme.muted, fontsize=9)
+    axes.set_ylabel("source", color=theme.muted, fontsize=9)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_visible(False)
+    return figure
+
+
+def cells_figure(
+    cells: Sequence[tuple[str, Mapping[str, Curves]]],
+    label: str,
+    *,
+    rate: bool = False,
+    theme: Theme = LIGHT,
+    narrow: bool = False,
+) -> Figure:
+    """Draw the mean learning curves of every cell, one panel each, with a thin line for every seed.
+
+    Args:
+        cells: Title and curves by arm.
+        label: Of the vertical axes.
+        rate: Whether values are shares, shown in percent on the same scale everywhere.
+        theme: Colours.
+        narrow: Whether to draw for a phone.
+    """
+    columns = min(_COLUMNS[narrow], len(cells))
+    rows = -(-len(cells) // columns)
+    width = 4.4 if narrow else 9.6
+    figure = Figure(figsize=(width, 2.0 * rows + 0.5), layout="constrained", facecolor="none")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in panels[len(cells) :]:
+        axes.set_axis_off()
+    for index, (title, arms) in enumerate(cells):
+        axes = panels[index]
+        style(axes, theme)
+        axes.set_title(title, loc="left", color=theme.text, fontsize=7.5 if narrow else 8.5)
+        budget = max(curves.budget for curves in arms.values())
+        for arm, curves in arms.items():
+            color, line = arm_style(arm, theme)
+            constant = curves.steps.size == 1
+            steps = [0, budget] if constant else curves.steps
+            for values in () if constant else curves.values:
+                axes.plot(steps, values, color=color, linewidth=0.6, alpha=0.4)
+            mean = [curves.mean[0]] * 2 if constant else curves.mean
+            axes.plot(steps, mean, color=color, linestyle=line, linewidth=1.8, label=arm)
+        axes.set_xlim(0, budget)
+        axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.grid(axis="y", color=theme.grid, linewidth=0.6)
+        if rate:
+            axes.set_ylim(-0.04, 1.04)
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        if index % columns == 0:
+            axes.set_ylabel(label, color=theme.muted, fontsize=8)
+        if index + columns >= len(cells):
+            axes.set_xlabel("target steps", color=theme.muted, fontsize=8)
+    lines = {line.get_label(): line for axes in panels[: len(cells)] for line in axes.get_lines()}
+    named = {str(name): line for name, line in lines.items() if not str(name).startswith("_")}
+    figure.legend(
+        named.values(), named.keys(), loc="outside lower center", ncols=3, frameon=False, fontsize=8.5,
+        labelcolor=theme.text,
+    )  # fmt: skip
+    return figure
+
+
+def profiles_figure(profiles: Mapping[str, Profile], *, theme: Theme = LIGHT, narrow: bool = False) -> Figure:
+    """Draw which share of runs reaches more than each success, one line with its band an arm.
+
+    Args:
+        profiles: By arm.
+        theme: Colours.
+        narrow: Whether to draw for a phone.
+    """
+    figure = Figure(figsize=(4.4 if narrow else 7.0, 3.3), layout="constrained", facecolor="none")
+    axes = figure.subplots()
+    style(axes, theme)
+    for number, (arm, profile) in enumerate(profiles.items()):
+        color, line = arm_style(arm, theme)
+        axes.step(profile.thresholds, profile.share, where="post", color=color, linestyle=line, linewidth=2, label=arm)
+        axes.fill_between(
+            profile.thresholds, profile.low, profile.high, step="post", color=color, alpha=0.14, linewidth=0,
+            zorder=number,
+        )  # fmt: skip
+    axes.set_xlim(0, 1)
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_xlabel("final success τ", color=theme.muted, fontsize=9)
+    axes.set_ylabel("runs with more than τ", color=theme.muted, fontsize=9)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0))
+    axes.grid(color=theme.grid, linewidth=0.6)
+    axes.legend(frameon=False, fontsize=9, labelcolor=theme.text, loc="best")
+    return figure

@@ -1,0 +1,267 @@
+"""The report of a study: one HTML file that needs nothing else, the verdicts first and the evidence below."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from shlex import join
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from sim2real.evaluation.aggregate import interquartile_mean, performance_profile, probability_of_improvement
+from sim2real.evaluation.metrics import Curves, arm_curves
+from sim2real.evaluation.statistics import Estimate
+from sim2real.files import write_atomic
+from sim2real.studies.markup import figure, section, table, terms, value_cell
+from sim2real.studies.numbers import interval, number
+from sim2real.studies.results import read_study_points, read_study_results
+from sim2real.studies.study_plots import cells_figure, profiles_figure, verdict_map
+from sim2real.studies.summary import SHORT_WORDS, SYMBOLS, ending, percent, source_words
+
+PANELS = 24
+"""Cells whose curves are drawn."""
+_THRESHOLDS = np.linspace(0.0, 1.0, 101)
+
+
+def write_study_report(folder: Path) -> Path:
+    """Write ``report.html`` into the folder of a study, from what it left there.
+
+    Returns:
+        The path of ``report.html``.
+
+    Raises:
+        Sim2RealError: A file is missing or damaged (the message names it and the place), or nothing can be written.
+    """
+    results = read_study_results(folder)
+    judged = [cell for cell in results["cells"] if "result" in cell]
+    curves = _curves(read_study_points(folder), judged)
+    command = join(["sim2real", "report", str(folder)])
+    sections = [
+        section("Verdicts", _cells(results["cells"])),
+        *(_maps(judged, command) if judged else ()),
+        _overall(judged, curves, command),
+        _learning(judged, curves, command),
+        _failures(results),
+        section("Provenance", _provenance(judged, folder, command)),
+    ]
+    counts = Counter(cell["result"]["verdict"] for cell in judged)
+    headline, verdict = _headline(counts, len(judged))
+    template = Template(files("sim2real.studies").joinpath("template.html").read_text(encoding="utf-8"))
+    html = template.substitute(
+        title=escape(f"{headline}: {folder.name}"),
+        route=escape(results.get("description") or f"Study {folder.name}"),
+        verdict=verdict,
+        headline=escape(headline),
+        harm="",
+        reason=escape(_reason(judged, counts)),
+        caution="",
+        facts=terms(_facts(results, judged)),
+        sections="\n".join(part for part in sections if part),
+        footer="Written by sim2real.",
+    )
+    path = folder / "report.html"
+    write_atomic(path, html)
+    return path
+
+
+def _headline(counts: Mapping[str, int], cells: int) -> tuple[str, str]:
+    if not cells:
+        return "Nothing is finished yet", "undecided"
+    if len(counts) == 1:
+        verdict = next(iter(counts))
+        words = {"pays": "Transfer pays", "does-not-pay": "Transfer does not pay", "undecided": "Undecided"}[verdict]
+        return f"{words} in {'the one cell' if cells == 1 else f'all {cells} cells'}", verdict
+    return f"Transfer pays in {counts.get('pays', 0)} of {cells} cells", "undecided"
+
+
+def _reason(judged: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> str:
+    if not judged:
+        return "Run the study again to go on with it."
+    words = [f"{counts[verdict]} {SHORT_WORDS[verdict]}" for verdict in SHORT_WORDS if verdict in counts]
+    listed = f"Of {len(judged)} transfers, each judged against learning from scratch with the same seeds and budget: "
+    return f"{listed}{', '.join(words)}."
+
+
+def _facts(results: Mapping[str, Any], judged: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    budgets = sorted({cell["steps"] for cell in results["cells"]})
+    facts = [
+        ("Cells", f"{len(judged)} of {len(results['cells'])} finished"),
+        ("Methods", ", ".join(dict.fromkeys(cell["method"] for cell in results["cells"]))),
+        ("Target budget", f"{', '.join(f'{budget:,}' for budget in budgets)} steps"),
+    ]
+    if judged:
+        facts.append(("Paired seeds", str(len(judged[0]["result"]["seeds"]))))
+    return facts
+
+
+def _cells(cells: Sequence[Mapping[str, Any]]) -> str:
+    rows = []
+    for cell in cells:
+        start = (
+            f'<tr><th scope="row">{escape(source_words(cell))} → {escape(cell["target"])}'
+            f"<small>{escape(cell['method'])}, {cell['steps']:,} steps</small></th>"
+        )
+        if "result" not in cell:
+            missing = f"{len(cell['missing'])} jobs missing"
+            rows.append(f'{start}<td data-column="Verdict" class="words">{missing}</td></tr>')
+            continue
+        result = cell["result"]
+        verdict, ratio = result["verdict"], result["time_to_threshold_ratio"]
+        ends = [
+            value_cell(title, *ending(result["arms"][arm]))
+            for title, arm in (("Scratch", "scratch"), ("Zero-shot", "zero-shot"), ("Method", result["method"]))
+        ]
+        rows.append(
+            f'{start}<td data-column="Verdict" class="words {verdict}">'
+            f'<span aria-hidden="true">{SYMBOLS[verdict]}</span> {SHORT_WORDS[verdict]}</td>{"".join(ends)}'
+            f"{value_cell('Its time', number(ratio['value']), interval(ratio['ci95']))}</tr>"
+        )
+    head = ("Source → target", "Verdict", "Scratch", "Zero-shot", "Method", "Its time")
+    note = (
+        "At the end of the budget: success, or return where the world knows no success; means over seeds with 95 % "
+        "intervals. Its time: target steps to the threshold, as a share of scratch's."
+    )
+    return table("Verdicts", head, rows, cards=True) + f'<p class="note">{note}</p>'
+
+
+def _maps(judged: Sequence[Mapping[str, Any]], command: str) -> list[str]:
+    """Return a section with a map of verdicts for each method and budget."""
+    groups: dict[tuple[str, int], dict[tuple[str, str], tuple[str, str]]] = defaultdict(dict)
+    for cell in judged:
+        result = cell["result"]
+        text = f"{ending(result['arms']['scratch'])[0]} → {ending(result['arms'][result['method']])[0]}"
+        place = (source_words(cell), cell["target"])
+        groups[cell["method"], cell["steps"]][place] = (result["verdict"], text)
+    body = "".join(
+        figure(
+            lambda theme, narrow, found=found, words=f"{method}, {steps:,} steps": verdict_map(  # type: ignore[misc]
+                found, words, theme=theme, narrow=narrow
+            ),
+            "; ".join(f"{source} into {target}: {verdict}" for (source, target), (verdict, _) in found.items()),
+            "▲ pays, ▼ does not pay, ◆ undecided; below it how scratch ends and how the method does.",
+        )
+        for (method, steps), found in groups.items()
+    )
+    return [section("Where transfer pays", body + _made_by(command))]
+
+
+def _overall(
+    judged: Sequence[Mapping[str, Any]], curves: Mapping[str, Mapping[str, Mapping[str, Curves]]], command: str
+) -> str:
+    """Return what each method reaches over all cells that know success; nothing for fewer than two."""
+    finals: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    for cell in judged:
+        arms = curves[cell["title"]]["success_rate"]
+        if not arms:
+            continue
+        for name, arm in (
+            (cell["method"], cell["result"]["method"]),
+            ("scratch", "scratch"),
+            ("zero-shot", "zero-shot"),
+        ):
+            finals[cell["method"]][name].append(arms[arm].final)
+    parts = []
+    for method, scores in finals.items():
+        if len(scores["scratch"]) < 2:
+            continue
+        rows = []
+        for name, values in scores.items():
+            better = "–" if name == "scratch" else _rate(probability_of_improvement(values, scores["scratch"]))
+            rows.append(
+                f'<tr><th scope="row">{escape(name)}</th>'
+                f"{value_cell('Interquartile mean', _rate(interquartile_mean(values)))}"
+                f"{value_cell('Beats scratch', better)}</tr>"
+            )
+        head = ("Arm", "Interquartile mean of success", "Beats scratch with probability")
+        profiles = {name: performance_profile(values, _THRESHOLDS) for name, values in scores.items()}
+        parts.append(
+            table(f"{method}, over {len(scores['scratch'])} cells", head, rows, cards=True)
+            + figure(
+                lambda theme, narrow, profiles=profiles: profiles_figure(profiles, theme=theme, narrow=narrow),  # type: ignore[misc]
+                f"Share of runs of {', '.join(profiles)} above each final success.",
+                f"{method}: share of runs that end with more than a success τ; bands are 95 % intervals.",
+            )
+        )
+    if not parts:
+        return ""
+    note = (
+        "Success at the end, over all cells of a method, with 95 % intervals by a bootstrap that draws runs within "
+        "cells (Agarwal et al., 2021)."
+    )
+    return section("Over all cells", f'<p class="note">{note}</p>' + "".join(parts) + _made_by(command))
+
+
+def _rate(estimate: Estimate) -> str:
+    ends = None if estimate.low is None or estimate.high is None else (estimate.low, estimate.high)
+    return f"{percent(estimate.value)}{f' ({interval(ends, percent)})' if ends else ''}"
+
+
+def _learning(
+    judged: Sequence[Mapping[str, Any]], curves: Mapping[str, Mapping[str, Mapping[str, Curves]]], command: str
+) -> str:
+    if not judged:
+        return ""
+    shown, parts = judged[:PANELS], []
+    for key, label in (("success_rate", "success"), ("return_mean", "return per episode")):
+        panels = [(_short(cell), curves[cell["title"]][key]) for cell in shown if curves[cell["title"]][key]]
+        if panels:
+            parts.append(
+                figure(
+                    lambda theme, narrow, panels=panels, label=label, key=key: cells_figure(  # type: ignore[misc]
+                        panels, label, rate=key == "success_rate", theme=theme, narrow=narrow
+                    ),
+                    f"Learning curves of {len(panels)} cells: {label} over target steps.",
+                    "Means over seeds, and thin lines for the seeds, of the evaluations in the target.",
+                )
+            )
+    more = f'<p class="note">The first {PANELS} of {len(judged)} cells.</p>' if len(judged) > PANELS else ""
+    return section("Learning curves", "".join(parts) + more + _made_by(command))
+
+
+def _short(cell: Mapping[str, Any]) -> str:
+    return f"{source_words(cell)} → {cell['target']}\n{cell['method']}, {cell['steps']:,}"
+
+
+def _failures(results: Mapping[str, Any]) -> str:
+    if not results["failures"]:
+        return ""
+    rows = [
+        f'<tr><th scope="row">{escape(failure["job"])}</th><td class="words">{escape(failure["reason"])}</td></tr>'
+        for failure in results["failures"]
+    ]
+    return section("Jobs that failed", table("Jobs that failed", ("Job", "Verdict"), rows))
+
+
+def _provenance(judged: Sequence[Mapping[str, Any]], folder: Path, command: str) -> str:
+    study = join(["sim2real", "study", str(folder / "study.yaml"), "--out", str(folder)])
+    text = f'<p class="note">The study is run, and gone on with, by</p><pre><code>{escape(study)}</code></pre>'
+    text += f'<p class="note">This page is made by</p><pre><code>{escape(command)}</code></pre>'
+    if judged:
+        versions = judged[0]["result"]["provenance"].get("versions") or {}
+        listed = ", ".join(f"{name} {version}" for name, version in versions.items())
+        text = f'<dl class="plain"><dt>Versions</dt><dd>{escape(listed)}</dd></dl>{text}'
+    return text
+
+
+def _made_by(command: str) -> str:
+    return f"<pre><code>{escape(command)}</code></pre>"
+
+
+def _curves(
+    points: Mapping[str, list[dict[str, Any]]], judged: Sequence[Mapping[str, Any]]
+) -> dict[str, dict[str, dict[str, Curves]]]:
+    """Return curves by cell, measure and arm; a measure that a world does not know has none."""
+    found: dict[str, dict[str, dict[str, Curves]]] = {}
+    for cell in judged:
+        here = points.get(cell["title"], [])
+        arms = list(cell["arms"])
+        found[cell["title"]] = {
+            key: {arm: curves for arm in arms if (curves := arm_curves(here, arm, key)) is not None}
+            for key in ("success_rate", "return_mean")
+        }
+    return found
