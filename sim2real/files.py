@@ -98,6 +98,11 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         raise
 
 
+def is_leftover(path: Path) -> bool:
+    """Return whether a file is what a killed :func:`write_atomic` left beside its place."""
+    return path.name.startswith(".") and path.name.endswith(".tmp")
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write strict JSON atomically, indented."""
     write_atomic(path, json.dumps(content, indent=2, allow_nan=False) + "\n")

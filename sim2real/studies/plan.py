@@ -152,7 +152,7 @@ class _Planner:
         for entry in study.exclude:
             for key, value in entry.items():
                 with self._faults.noted("exclude"):
-                    if key in known and value not in known[key]:
+                    if key in known and value not in list(known[key]):
                         raise unknown_name(key, value, map(str, known[key]))
 
     def carry(self, name: str, source: Source) -> None:
@@ -243,6 +243,8 @@ class _Planner:
     ) -> None:
         study = self._study
         name, settings = study.methods[labels["method"]]
+        if name in (Scratch.name, ZeroShot.name):
+            raise Sim2RealError(f"{name} is run beside every method; leave it out.")
         chosen, overrides = with_settings(find_method(name), {**study.hyperparameters, **settings}, labels["algo"])
         base = make_config(
             there,
@@ -265,6 +267,8 @@ class _Planner:
                 self._jobs.setdefault(job.address, job)
                 arms[method.name][seed] = job.address
         cell = Cell(labels=dict(labels), method=chosen, base=base, arms=arms, sources=dict(sources))
+        if cell.title in self._cells:
+            raise Sim2RealError(f"{cell.title} stands for two cells; give their sources or targets other names.")
         self._cells[cell.title] = cell
 
     @staticmethod

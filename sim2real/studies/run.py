@@ -68,7 +68,7 @@ class StudyFolder:
         return self.path / "jobs" / address
 
     def seconds(self, address: str) -> Path:
-        """Return the file that says how long a finished job took."""
+        """Return the file that says how long a finished job took and how often it was evaluated."""
         return self.job(address) / "seconds.json"
 
     def bundle(self, address: str) -> Path:
@@ -141,7 +141,8 @@ def run_study(
         for address, data in plan.bundles.items():
             make_folder(files.bundle(address).parent)
             write_atomic(files.bundle(address), data)
-        todo = [job for job in wanted.jobs.values() if not _is_done(job, files)]
+        done = {address for address, job in plan.jobs.items() if _is_done(job, files)}
+        todo = [job for address, job in wanted.jobs.items() if address not in done]
         failures: dict[str, str] = {}
         if todo:
             with show_progress(progress) as bars:
@@ -161,10 +162,11 @@ def _is_done(job: Job, files: StudyFolder) -> bool:
     try:
         if job.method is None or job.method.learns:
             load_policy(folder.policy)
-        points = folder.read_curve()
-        if not points or points[-1]["step"] < job.steps:
-            raise Sim2RealError(f"{folder.metrics} is cut short.")
-    except (Sim2RealError, ValueError, KeyError, OSError) as error:
+        noted = json.loads(files.seconds(job.address).read_text(encoding="utf-8"))
+        steps = [point["step"] for point in folder.read_curve()]
+        if len(steps) != noted["evaluations"] or steps[-1] < job.steps:
+            raise Sim2RealError(f"{folder.metrics} lacks evaluations.")
+    except (Sim2RealError, ValueError, KeyError, TypeError, OSError) as error:
         warnings.warn(f"{job.title} is done again, since its result is damaged: {error}", stacklevel=2)
         shutil.rmtree(folder.path)
         return False
@@ -182,7 +184,8 @@ def _do(task: _Task, listener: Progress) -> float:
     seconds = time.perf_counter() - start
     # The replay buffers of a grid would fill any disk.
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    write_json(folder / "seconds.json", {"seconds": seconds})
+    evaluations = len(RunFolder(folder).read_curve())
+    write_json(folder / "seconds.json", {"seconds": seconds, "evaluations": evaluations})
     return seconds
 
 

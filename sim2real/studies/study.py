@@ -179,7 +179,7 @@ def read_study(path: str | Path) -> Study:
         name=path.name,
         description=str(content.get("description") or ""),
         sources=read.entries("sources", read.source),
-        randomizers=read.entries("randomizers", lambda _, spec: spec, default={"uniform": "uniform"}),
+        randomizers=read.entries("randomizers", read.randomizer, default={"uniform": "uniform"}),
         algorithms=tuple(read.items("algorithms", str)) or (None,),
         targets=read.entries("targets", read.place),
         methods=read.entries("methods", read.method),
@@ -207,6 +207,9 @@ class _Reader:
         given = self._content.get(key, default) or {}
         found = {}
         if isinstance(given, list):
+            with self._faults.noted(key):
+                if len({str(name) for name in given}) < len(given):
+                    raise Sim2RealError(f"{given!r}: a name stands twice.")
             given = {str(name): None for name in given}
         with self._faults.noted(key):
             for name, entry in check_keys(given, given if isinstance(given, Mapping) else (), key).items():
@@ -219,6 +222,9 @@ class _Reader:
         if "policy" not in fields and "env" not in fields:
             raise Sim2RealError("give env, where it is trained, or policy, which is there.")
         policy = fields.get("policy")
+        for key in ("policy", "domain_file"):
+            if key in fields and not isinstance(fields[key], str):
+                raise Sim2RealError(f"{key} = {fields[key]!r} must be a path or a name.")
         if policy is None:
             return Source(
                 world=self._world(fields),
@@ -231,11 +237,20 @@ class _Reader:
         place = self._folder / str(policy)
         return Source(policy=str(place) if place.exists() else str(policy), world=self._world(fields))
 
+    def randomizer(self, name: str, entry: Any) -> RandomizerSpec:
+        spec = name if entry is None else entry  # in a list of names
+        if not isinstance(spec, (str, Mapping)):
+            raise Sim2RealError(f"{spec!r} must be the name of a randomizer or a mapping.")
+        return spec
+
     def place(self, name: str, entry: Any) -> Place:
         fields = check_keys(entry or {}, _TARGET_KEYS, "target")
         if "target" in fields and "domain" in fields:
             raise Sim2RealError("give target, a name, or domain, its parameters, not both.")
         targets_file = fields.get("targets_file")
+        for key in ("targets_file", "domain_file"):
+            if key in fields and not isinstance(fields[key], str):
+                raise Sim2RealError(f"{key} = {fields[key]!r} must be a path.")
         return Place(
             target=fields.get("domain", fields.get("target", name)),
             world=self._world(fields),
@@ -290,4 +305,7 @@ class _Reader:
             if not isinstance(entries, list):
                 raise Sim2RealError(f"expected a list of mappings, got {entries!r}.")
             for entry in entries:
-                yield check_keys(entry, _EXCLUDE_KEYS, "an entry")
+                for key, value in check_keys(entry, _EXCLUDE_KEYS, "an entry").items():
+                    if not isinstance(value, (str, int)):
+                        raise Sim2RealError(f"{key} = {value!r} must be one name or number.")
+                yield entry

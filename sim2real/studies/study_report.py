@@ -159,11 +159,8 @@ def _overall(
         arms = curves[cell["title"]]["success_rate"]
         if not arms:
             continue
-        for name, arm in (
-            (cell["method"], cell["result"]["method"]),
-            ("scratch", "scratch"),
-            ("zero-shot", "zero-shot"),
-        ):
+        named = {cell["method"]: cell["result"]["method"], "scratch": "scratch", "zero-shot": "zero-shot"}
+        for name, arm in named.items():
             finals[cell["method"]][name].append(arms[arm].final)
     parts = []
     for method, scores in finals.items():

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from sim2real.errors import Sim2RealError
-from sim2real.files import cannot_write, make_folder, read_jsonl, read_yaml, write_atomic
+from sim2real.files import cannot_write, is_leftover, make_folder, read_jsonl, read_yaml, write_atomic
 
 
 class ClaimedFolder:
@@ -52,7 +52,7 @@ class ClaimedFolder:
         is_new = not self.config.exists()
         if not is_new:
             self._check_same(config, resume)
-        elif self.path.exists() and any(self.path.iterdir()):
+        elif self.path.exists() and any(not is_leftover(entry) for entry in self.path.iterdir()):
             raise Sim2RealError(f"--out {self.path} exists and is not empty; choose another folder.")
         make_folder(self.path)
         with locked(self.path):

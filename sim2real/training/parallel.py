@@ -144,10 +144,16 @@ def _serve(pipe: Connection) -> None:
             say("done", function(job, lambda steps: say("progress", steps)))
         except Exception as error:
             error.add_note(f"in a worker process:\n{traceback.format_exc()}")
-            try:
-                say("failed", error)
-            except Exception:  # what cannot be sent can be told
-                say("failed", Sim2RealError(f"{type(error).__name__}: {error}"))
+            say("failed", _sendable(error))
+
+
+def _sendable(error: Exception) -> Exception:
+    """Return an exception, or one that tells of it if it does not survive the way to another process."""
+    try:
+        cloudpickle.loads(cloudpickle.dumps(error))
+    except Exception:  # those of users' envs raise anything when they are made anew
+        return Sim2RealError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def run_jobs(

@@ -143,6 +143,11 @@ def test_what_can_only_be_seen_in_the_worlds_is_listed_at_once_too(tmp_path):
         ),
         ({"targets": {"a": {"kwargs": {"width": 2}}}}, "kwargs needs an env beside it."),
         ({"steps": [120, 120]}, "an entry stands twice."),
+        ({"targets": ["nominal", "nominal"]}, "targets: ['nominal', 'nominal']: a name stands twice."),
+        ({"methods": ["finetune", "scratch"]}, "scratch is run beside every method; leave it out."),
+        ({"randomizers": {"a": 5}}, "randomizers: a: 5 must be the name of a randomizer or a mapping."),
+        ({"exclude": [{"target": ["far"]}]}, "exclude: target = ['far'] must be one name or number."),
+        ({"sources": {"own": {"policy": None}}}, "sources: own: policy = None must be a path or a name."),
         ({"methods": {"finetune": {"critic_warmup": -1}}}, "critic_warmup = -1 must be a whole number"),
         (
             {"exclude": [{"target": "far"}, {"target": "shifted"}]},
@@ -246,13 +251,17 @@ def test_what_is_finished_is_not_done_again_and_what_is_damaged_is(finished, rec
     again = run_study(file, finished.folder, workers=1)
     assert times(finished.folder) == before
     assert without_times(again.results) == without_times(finished.results)
-    (cut, emptied) = list(before)[:2]
+    learning = [a for a in before if len((finished.folder / "jobs" / a / "metrics.jsonl").read_text().split("\n")) > 4]
+    cut, thinned, emptied = learning[:3]
     metrics = finished.folder / "jobs" / cut / "metrics.jsonl"
     metrics.write_text(metrics.read_text()[:30])
+    metrics = finished.folder / "jobs" / thinned / "metrics.jsonl"
+    lines = metrics.read_text().splitlines(keepends=True)
+    metrics.write_text("".join([*lines[:1], *lines[2:]]))
     (finished.folder / "jobs" / emptied / "seconds.json").unlink()
     again = run_study(file, finished.folder, workers=1)
     after = times(finished.folder)
-    assert {address for address in before if before[address] != after[address]} == {cut, emptied}
+    assert {address for address in before if before[address] != after[address]} == {cut, thinned, emptied}
     assert without_times(again.results) == without_times(finished.results)
     messages = [str(warning.message) for warning in recwarn]
     assert any("is done again, since its result is damaged" in m and "metrics.jsonl" in m for m in messages), messages
@@ -280,6 +289,15 @@ def test_a_study_whose_driver_is_killed_loses_no_finished_job_and_repeats_none(f
     assert len(after) == 14
     assert all(after[address] == before[address] for address in before)
     assert without_times(done.results) == without_times(finished.results)
+
+
+def test_what_a_kill_leaves_beside_a_file_does_not_block_a_job(tmp_path):
+    file = write(tmp_path, seeds=1, eval_episodes=1, targets={"far": GRID["targets"]["far"]})
+    address = next(iter(plan_study(file).jobs))
+    place = tmp_path / "out" / "jobs" / address
+    place.mkdir(parents=True)
+    (place / ".config.yaml.123.tmp").write_text("half")
+    assert run_study(file, tmp_path / "out", workers=1).failures == []
 
 
 def test_a_part_can_be_run_and_the_rest_later(tmp_path):

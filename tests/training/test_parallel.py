@@ -58,6 +58,15 @@ def raise_what_cannot_be_sent(job, listener):
     raise Local("gone wrong")
 
 
+class TwoArguments(Exception):
+    def __init__(self, one, two):
+        super().__init__(f"{one} {two}")
+
+
+def raise_what_cannot_be_received(job, listener):
+    raise TwoArguments("gone", "wrong")
+
+
 def finish(pool, tasks):
     found = {}
     while len(found) < tasks:
@@ -83,6 +92,8 @@ def test_an_error_that_cannot_be_sent_is_told():
     with Workers(1) as pool:
         pool.submit(0, raise_what_cannot_be_sent, None)
         assert str(finish(pool, 1)[0].value) == "Local: gone wrong"
+        pool.submit(1, raise_what_cannot_be_received, None)
+        assert str(finish(pool, 1)[1].value) == "TwoArguments: gone wrong"
 
 
 def test_workers_end_when_their_parent_is_killed(tmp_path):
