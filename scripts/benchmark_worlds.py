@@ -4,6 +4,9 @@
     python scripts/benchmark_worlds.py --only 'Panda*'        # some worlds; the others stay as they are
     python scripts/benchmark_worlds.py --render               # only the tables, from the runs that are finished
 
+A seed whose results are kept already, trained with the same settings, is not trained again; to measure everything anew,
+give another --docs with a copy of docs/worlds.md in it.
+
 Success is that of 200 new episodes in the randomized source, for every seed. The results go into
 docs/results/worlds.json, their table and curves into docs/worlds.md, and the policy of the first seed into
 policies/sim2real_policies/pretrained, whatever it is worth. Minutes are wall time with two runs side by side.
@@ -22,6 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 from world_runs import (
     DOCS,
+    SETTINGS,
     Case,
     Job,
     Test,
@@ -34,6 +38,7 @@ from world_runs import (
     read_figures,
     read_runs,
     replace_part,
+    settings_of,
 )
 
 from sim2real.deployment.bundle import load_policy
@@ -60,9 +65,9 @@ def main() -> None:
     parser.add_argument("--seeds", metavar="N", type=int, default=3, help="runs of each world (default: 3)")
     args = read_arguments(parser, out=RUNS, episodes=200)
     cases = find_cases(args.only)
-    failed = 0 if args.render else do_jobs(make_jobs(cases, args), args.workers)
     file = args.docs / "results" / "worlds.json"
     before = read_figures(file)
+    failed = 0 if args.render else do_jobs(make_jobs(cases, args, before), args.workers)
     new = {
         case.name: entry for case in cases if (entry := judge(case, args.out / case.name, before.get(case.name, {})))
     }
@@ -77,9 +82,16 @@ def main() -> None:
     sys.exit(1 if failed else 0)
 
 
-def make_jobs(cases: Sequence[Case], args: argparse.Namespace) -> list[Job]:
-    """Return one job a world and seed, the first seed of every world first."""
+def make_jobs(cases: Sequence[Case], args: argparse.Namespace, before: Mapping[str, Any]) -> list[Job]:
+    """Return one job a world and seed that is not known yet, the first seed of every world first."""
     configs = {case.name: source_training(case, args.steps) for case in cases}
+    known = {
+        (name, run["seed"])
+        for name, config in configs.items()
+        if is_alike(before.get(name, {}), settings_of(config))
+        for run in before[name]["runs"]
+        if "failed" not in run
+    }
     return [
         Job(
             config=replace(config, seed=seed),
@@ -88,6 +100,7 @@ def make_jobs(cases: Sequence[Case], args: argparse.Namespace) -> list[Job]:
         )
         for seed in range(args.seeds)
         for name, config in configs.items()
+        if (name, seed) not in known
     ]
 
 
@@ -108,7 +121,7 @@ def judge(case: Case, folder: Path, before: Mapping[str, Any]) -> dict[str, Any]
     runs = read_runs(folder)
     if not runs:
         return None
-    settings = {name: runs[0][name] for name in ("algo", "steps", "hyperparameters")}
+    settings = {name: runs[0][name] for name in SETTINGS}
     kept = []
     for entry in runs:
         found: dict[str, Any] = {"seed": entry["seed"]}
@@ -120,7 +133,7 @@ def judge(case: Case, folder: Path, before: Mapping[str, Any]) -> dict[str, Any]
             found["episodes"] = entry["tests"][TEST]["episodes"]
             found["reached"] = next((step for step, success in entry["curve"] if success >= GOAL), None)
         kept.append(found)
-    if all(before.get(name) == value for name, value in settings.items()):
+    if is_alike(before, settings):
         kept += [run for run in before["runs"] if run["seed"] not in {new["seed"] for new in kept}]
     return {
         "env": case.world.env.rpartition(":")[2],
@@ -129,6 +142,11 @@ def judge(case: Case, folder: Path, before: Mapping[str, Any]) -> dict[str, Any]
         "success": mean_success([run.get("success", 0.0) for run in kept]),
         "runs": sorted(kept, key=lambda run: run["seed"]),
     }
+
+
+def is_alike(before: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    """Tell whether what was kept of a world was trained with the same settings."""
+    return all(before.get(name) == value for name, value in settings.items())
 
 
 def publish(case: Case, folder: Path) -> None:

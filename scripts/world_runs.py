@@ -37,6 +37,9 @@ VARIANTS = (
 )
 """Worlds with other arguments than the registered ones."""
 
+SETTINGS = ("algo", "steps", "hyperparameters")
+"""By which two trainings are alike."""
+
 _CLOCK_EVERY = 20.0  # seconds between two notes of the time a training has taken
 
 
@@ -220,7 +223,7 @@ def _train_and_test(job: Job, listener: Progress) -> bool:
         message = " ".join(f"{type(error).__name__}: {error}".split())
         print(f"{job.folder}: {message}", flush=True)
         make_folder(failure.parent)
-        write_json(failure, {"failed": message, **settings_of(job)})
+        write_json(failure, {"failed": message, **settings_of(job.config)})
         return True
     scores = ", ".join(f"{name} {found['tests'][name]['success']:.2f}" for name in job.tests)
     minutes = (time.perf_counter() - start) / 60
@@ -228,9 +231,8 @@ def _train_and_test(job: Job, listener: Progress) -> bool:
     return False
 
 
-def settings_of(job: Job) -> dict[str, Any]:
-    """Return how a job trains."""
-    config = job.config
+def settings_of(config: TrainingConfig | None) -> dict[str, Any]:
+    """Return how a job trains, under the names of `SETTINGS`; nothing where there is no training."""
     if config is None:
         return {"algo": None, "steps": 0, "hyperparameters": {}}
     return {"algo": config.algo, "steps": config.steps, "hyperparameters": dict(config.hyperparameters)}
@@ -260,9 +262,7 @@ def read_run(folder: Path) -> dict[str, Any] | None:
     config, curve = read_yaml(folder / "config.yaml"), RunFolder(folder).read_curve()
     return {
         "seed": seed,
-        "algo": config["algo"],
-        "steps": config["steps"],
-        "hyperparameters": config["hyperparameters"],
+        **{name: config[name] for name in SETTINGS},
         "minutes": round(_read(folder / "tests.json")["seconds"] / 60, 1),
         "curve": [[point["step"], point["success_rate"]] for point in curve],
         "tests": read_tests(folder),
