@@ -57,3 +57,8 @@ def check_keys(mapping: object, allowed: Iterable[str], where: str) -> Mapping[s
                 f"{where}: unknown key {str(key)!r}.{did_you_mean(str(key), names)} Known: {', '.join(names)}."
             )
     return mapping
+
+
+def missing_extra(extra: str, what: str) -> Sim2RealError:
+    """Return the error for something that needs an extra of this package which is not installed."""
+    return Sim2RealError(f"{what} is not installed; install it with: pip install 'sim2real[{extra}]'.")

@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sim2real.errors import Sim2RealError, unknown_name
+from sim2real.errors import Sim2RealError, missing_extra, unknown_name
 from sim2real_envs.arguments import is_number
 
 ENGINES = ("pybullet", "mujoco")
@@ -32,7 +32,7 @@ def check_engine(engine: str) -> None:
     if engine not in ENGINES:
         raise unknown_name("engine", engine, ENGINES)
     if engine == "mujoco" and importlib.util.find_spec("mujoco") is None:
-        raise Sim2RealError("engine 'mujoco' is not installed; install it with: pip install 'sim2real[mujoco]'.")
+        raise missing_extra("mujoco", "engine 'mujoco'")
 
 
 def choose_physics_dt(engine: str, asked: float | None, steps: Mapping[str, TimeStep]) -> float:

@@ -14,6 +14,8 @@ from sim2real.cli.options import OUTPUT
 from sim2real.cli.output import Output
 from sim2real.errors import Sim2RealError
 
+EXECUTION = "Execution"
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -40,7 +42,35 @@ def study(
     workers: Annotated[
         int | None,
         typer.Option(
-            parser=options.at_least(1), metavar="N", help="Processes to spread the jobs over.", show_default="all cores"
+            parser=options.at_least(1),
+            metavar="N",
+            help="Jobs at a time.",
+            show_default="all cores, or what the cluster has room for",
+            rich_help_panel=EXECUTION,
+        ),
+    ] = None,
+    executor: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="local: processes of this machine. ray: a Ray cluster.", rich_help_panel=EXECUTION
+        ),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Of the Ray cluster; auto finds one that this machine is part of.",
+            show_default="RAY_ADDRESS, or one of this machine alone",
+            rich_help_panel=EXECUTION,
+        ),
+    ] = None,
+    resource: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=AMOUNT",
+            help="What a job takes of a machine, by Ray's names: CPU, GPU, memory, your own; may be repeated.",
+            show_default="CPU=1",
+            rich_help_panel=EXECUTION,
         ),
     ] = None,
     json_file: options.JsonFile = None,
@@ -58,7 +88,16 @@ def study(
         output.say(_estimate(plan, StudyFolder(out), workers or os.cpu_count() or 1))
         output.json([{"job": job.title, "steps": job.steps, "address": address} for address, job in plan.jobs.items()])
         return
-    done = run_study(file, out, only=only, workers=workers, progress=output.progress)
+    done = run_study(
+        file,
+        out,
+        only=only,
+        executor=executor,
+        workers=workers,
+        address=address,
+        resources=options.key_values(resource, "--resource"),
+        progress=output.progress,
+    )
     output.show(study_table(done.results))
     output.made(
         done.folder / "report.html",

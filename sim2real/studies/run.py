@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import shutil
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sim2real.deployment.bundle import load_policy
-from sim2real.errors import Sim2RealError
+from sim2real.errors import Sim2RealError, unknown_name
 from sim2real.files import make_folder, write_atomic, write_json
 from sim2real.progress import show_progress
 from sim2real.studies.plan import Cell, Job, Plan, make_plan
@@ -24,12 +26,19 @@ from sim2real.studies.study import read_study
 from sim2real.studies.summary import study_markdown
 from sim2real.training.callbacks import Progress
 from sim2real.training.folder import RunFolder, locked
-from sim2real.training.parallel import Workers
+from sim2real.training.parallel import Pool, Report, Workers
 from sim2real.training.train import run_training
 from sim2real.transfer.arms import Arm, judge_arms, run_arm
 
+if TYPE_CHECKING:
+    from sim2real.studies.cluster import RayWorkers
+
 TRIES = 2
 """How often a job is tried before it is given up."""
+LOSSES = 5
+"""How many machines a job may be lost with before it is given up."""
+EXECUTORS = ("local", "ray")
+"""Where the jobs of a study may be done; the first is the default."""
 _POLL = 0.2  # s
 _SHOWN = 5  # cells that a message lists
 
@@ -77,12 +86,15 @@ class StudyFolder:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Task:
+class Task:
     """A job as a worker gets it."""
 
     job: Job
+    """What is to be done."""
     folder: Path
+    """Its run folder."""
     source: Path | None
+    """The bundle of the policy that it starts from."""
 
 
 def plan_study(file: str | Path) -> Plan:
@@ -117,7 +129,15 @@ def part(plan: Plan, only: str) -> Plan:
 
 
 def run_study(
-    file: str | Path, out: str | Path, *, only: str = "*", workers: int | None = None, progress: bool = False
+    file: str | Path,
+    out: str | Path,
+    *,
+    only: str = "*",
+    executor: str = "local",
+    workers: int | None = None,
+    address: str | None = None,
+    resources: Mapping[str, float] | None = None,
+    progress: bool = False,
 ) -> StudyResult:
     """Run a study, or go on with it: what is finished is not done again.
 
@@ -125,16 +145,19 @@ def run_study(
         file: The study, see :mod:`sim2real.studies.study`.
         out: Its folder. It may hold a part of this study, or an earlier version of it.
         only: Pattern of the cells that are meant, see :func:`part`.
-        workers: Processes; as many as cores if ``None``.
+        executor: ``"local"``, processes of this machine, or ``"ray"``, those of a Ray cluster.
+        workers: Jobs at a time; as many as cores, or as the cluster has room for, if ``None``.
+        address: Of the cluster, see :class:`~sim2real.studies.cluster.RayWorkers`.
+        resources: What a job takes of a machine of the cluster, by Ray's names; one CPU if ``None``.
         progress: Show a progress bar on standard error.
 
     Raises:
-        Sim2RealError: Entries of the study cannot be, another process is running in the folder, or the disk is full.
+        Sim2RealError: Entries of the study cannot be, another process is running in the folder, the disk is full, or
+            there is no such cluster.
     """
     plan, files = plan_study(file), StudyFolder(Path(out))
     wanted = part(plan, only)
-    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
-        raise Sim2RealError(f"workers = {workers!r} must be a whole number of at least 1.")
+    _check_executor(executor, workers, address, resources)
     make_folder(files.path)
     with locked(files.path):
         write_atomic(files.study, Path(file).read_bytes())
@@ -148,7 +171,8 @@ def run_study(
             with show_progress(progress) as bars:
                 title = f"study, {len(todo)} of {len(wanted.jobs)} jobs"
                 listener = bars.add(title, sum(job.steps for job in todo))
-                failures = _Runner(plan, files, todo, listener).run(workers or os.cpu_count() or 1)
+                with _make_pool(executor, workers, address, resources) as pool:
+                    failures = _Runner(plan, files, todo, listener).run(pool)
         results = collect(plan, files, failures)
         write_report(files.path)
     return StudyResult(folder=files.path, results=results)
@@ -173,7 +197,7 @@ def _is_done(job: Job, files: StudyFolder) -> bool:
     return True
 
 
-def _do(task: _Task, listener: Progress) -> float:
+def do_task(task: Task, listener: Progress) -> float:
     """Do a job in a worker, or go on with it; return how long it took this time [s]."""
     start = time.perf_counter()
     job, folder = task.job, task.folder
@@ -187,6 +211,31 @@ def _do(task: _Task, listener: Progress) -> float:
     evaluations = len(RunFolder(folder).read_curve())
     write_json(folder / "seconds.json", {"seconds": seconds, "evaluations": evaluations})
     return seconds
+
+
+def _check_executor(
+    executor: str, workers: int | None, address: str | None, resources: Mapping[str, float] | None
+) -> None:
+    if executor not in EXECUTORS:
+        raise unknown_name("executor", executor, EXECUTORS)
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+        raise Sim2RealError(f"workers = {workers!r} must be a whole number of at least 1.")
+    for name, value in {"address": address, "resources": resources}.items():
+        if value and executor != "ray":
+            raise Sim2RealError(f"{name} is for the executor ray, not for {executor}.")
+    for name, amount in (resources or {}).items():
+        if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not 0 <= amount < math.inf:
+            raise Sim2RealError(f"resources: {name} = {amount!r} must be a number that is not negative.")
+
+
+def _make_pool(
+    executor: str, workers: int | None, address: str | None, resources: Mapping[str, float] | None
+) -> Workers | RayWorkers:
+    if executor == "local":
+        return Workers(workers or os.cpu_count() or 1)
+    from sim2real.studies.cluster import RayWorkers
+
+    return RayWorkers(address, workers, resources)
 
 
 class _Runner:
@@ -203,28 +252,28 @@ class _Runner:
         self._plan, self._files, self._listener = plan, files, listener
         self._waiting = [job.address for job in todo]
         self._missing = set(self._waiting)
-        self._tries: dict[str, int] = {}
+        self._tries: Counter[str] = Counter()
+        self._losses: Counter[str] = Counter()
         self._steps: dict[str, int] = {}
         self._failed: dict[str, str] = {}
 
-    def run(self, workers: int) -> dict[str, str]:
+    def run(self, pool: Pool[Task]) -> dict[str, str]:
         """Do all jobs that can be done; return why others could not, by address."""
         numbers = {address: number for number, address in enumerate(self._plan.jobs)}
         addresses = list(self._plan.jobs)
-        with Workers(workers) as pool:
-            under_way: set[str] = set()
-            while self._waiting or under_way:
-                while pool.free and (address := self._next()) is not None:
-                    under_way.add(address)
-                    pool.submit(numbers[address], _do, self._task(address))
-                for report in pool.reports(_POLL):
-                    address = addresses[report.task]
-                    if report.kind == "progress":
-                        self._steps[address] = report.value
-                    else:
-                        under_way.remove(address)
-                        self._settle(address, report.value if report.kind == "failed" else None)
-                    self._listener(sum(self._steps.values()))
+        under_way: set[str] = set()
+        while self._waiting or under_way:
+            while pool.free and (address := self._next()) is not None:
+                under_way.add(address)
+                pool.submit(numbers[address], do_task, self._task(address))
+            for report in pool.reports(_POLL):
+                address = addresses[report.task]
+                if report.kind == "progress":
+                    self._steps[address] = report.value
+                else:
+                    under_way.remove(address)
+                    self._settle(address, report)
+                self._listener(sum(self._steps.values()))
         return self._failed
 
     def _next(self) -> str | None:
@@ -239,23 +288,24 @@ class _Runner:
                 return address
         return None
 
-    def _task(self, address: str) -> _Task:
+    def _task(self, address: str) -> Task:
         job, source = self._plan.jobs[address], None
         if job.source is not None:
             trained = job.source in self._plan.jobs
             source = RunFolder(self._files.job(job.source)).policy if trained else self._files.bundle(job.source)
-        return _Task(job=job, folder=self._files.job(address), source=source)
+        return Task(job=job, folder=self._files.job(address), source=source)
 
-    def _settle(self, address: str, error: Exception | None) -> None:
-        job = self._plan.jobs[address]
-        if error is None:
+    def _settle(self, address: str, report: Report) -> None:
+        job, error = self._plan.jobs[address], report.value
+        if report.kind == "done":
             self._missing.discard(address)
             self._steps[address] = job.steps
             return
         if os.strerror(errno.ENOSPC) in str(error):
             raise Sim2RealError(f"{job.title}: {error} Free some space, then run the same command to go on.")
-        self._tries[address] = self._tries.get(address, 0) + 1
-        if self._tries[address] < TRIES:
+        tries = self._losses if report.kind == "lost" else self._tries
+        tries[address] += 1
+        if self._tries[address] < TRIES and self._losses[address] < LOSSES:
             self._waiting.append(address)
         else:
             self._failed[address] = " ".join(f"{type(error).__name__}: {error}".split())

@@ -8,11 +8,11 @@ import signal
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import cloudpickle
 
@@ -33,10 +33,30 @@ class Report:
 
     task: int
     """The number it was submitted with."""
-    kind: Literal["progress", "done", "failed"]
-    """The last two are heard once, and nothing after them."""
+    kind: Literal["progress", "done", "failed", "lost"]
+    """The last three are heard once, and nothing after them. A task is lost with the machine that it was done on."""
     value: Any
     """The progress, the result, or the exception."""
+
+
+class Pool(Protocol[Job]):
+    """Does tasks somewhere, one after another in each of several places."""
+
+    @property
+    def free(self) -> int:
+        """Tasks that can be submitted now."""
+
+    def submit(self, task: int, function: Callable[[Job, Progress], Any], job: Job) -> None:
+        """Let a task be done; there has to be a free place.
+
+        Args:
+            task: Number by which reports name it.
+            function: At the top of a module; called with the job and with a listener for its progress.
+            job: Picklable.
+        """
+
+    def reports(self, timeout: float | None = None) -> list[Report]:
+        """Wait for news of the tasks under way and return them; none if there were none in so many seconds."""
 
 
 class Workers:
@@ -107,7 +127,8 @@ class _Worker:
     def __init__(self) -> None:
         self.pipe, theirs = _CONTEXT.Pipe()
         self._process = _CONTEXT.Process(target=_serve, args=(theirs,), daemon=False)
-        self._process.start()
+        with _interrupts_ignored():
+            self._process.start()
         theirs.close()
 
     def end(self) -> None:
@@ -124,11 +145,27 @@ class _Worker:
         return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 
 
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Let a process start that never hears Ctrl-C, which reaches all of a terminal's; its parent ends it.
+
+    Only from the start on: until it had said so itself it would have printed the traceback of an import.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _serve(pipe: Connection) -> None:
     import torch
 
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of a terminal's processes; the parent ends these
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it was started from another thread
     threading.Thread(target=end_with_parent, daemon=True).start()
     while True:
         try:
@@ -144,10 +181,10 @@ def _serve(pipe: Connection) -> None:
             say("done", function(job, lambda steps: say("progress", steps)))
         except Exception as error:
             error.add_note(f"in a worker process:\n{traceback.format_exc()}")
-            say("failed", _sendable(error))
+            say("failed", sendable(error))
 
 
-def _sendable(error: Exception) -> Exception:
+def sendable(error: Exception) -> Exception:
     """Return an exception, or one that tells of it if it does not survive the way to another process."""
     try:
         cloudpickle.loads(cloudpickle.dumps(error))
