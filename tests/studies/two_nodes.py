@@ -22,7 +22,7 @@ def main() -> int:
             while driver.poll() is None and not glob.glob(pattern):
                 time.sleep(0.02)
             if driver.poll() is None:
-                print("killed when there was", *glob.glob(pattern))
+                sys.stdout.write(f"killed when there was {glob.glob(pattern)}\n")
                 cluster.remove_node(first, allow_graceful=False)
                 cluster.add_node(num_cpus=1)
             return driver.wait()
