@@ -92,7 +92,12 @@ class Job:
     def missing(self) -> list[str]:
         """Return the names of the tests whose result is not there, or is that of another test of this name."""
         found = read_tests(self.folder)
-        return [name for name, test in self.tests.items() if found.get(name, {}).get("test") != test.to_dict()]
+
+        def is_there(name: str, test: Test) -> bool:
+            result = found.get(name, {})
+            return result.get("test") == test.to_dict() and "returns" in result
+
+        return [name for name, test in self.tests.items() if not is_there(name, test)]
 
 
 def read_arguments(parser: argparse.ArgumentParser, *, out: Path, episodes: int) -> argparse.Namespace:
@@ -214,6 +219,7 @@ def _train_and_test(job: Job, listener: Progress) -> bool:
                 "success": result.success_rate,
                 "return": result.return_mean,
                 "return_ci95": result.return_ci95,
+                "returns": result.returns,
                 "episodes": test.episodes,
                 "test": test.to_dict(),
             }

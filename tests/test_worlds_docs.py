@@ -39,8 +39,14 @@ def kept(name):
 def run(seed, success, curve=(), steps=100, minutes=1.0):
     """A finished run of a world, with the results of its tests by name."""
     tests = {
-        name: {"success": rate, "episodes": 100, "return": 20 * rate, "return_ci95": [20 * rate - 1, 20 * rate + 1]}
-        for name, rate in success.items()
+        name: {
+            "success": rate,
+            "episodes": 100,
+            "return": 20 * rate,
+            "return_ci95": [20 * rate - 1, 20 * rate + 1],
+            "returns": [20 * rate + 5 * (-1) ** (episode // place) for episode in range(100)],
+        }
+        for place, (name, rate) in enumerate(success.items(), start=1)
     }
     settings = {"algo": "sac", "steps": steps, "hyperparameters": {"gamma": 0.9}}
     return {"seed": seed, **settings, "minutes": minutes, "curve": list(curve), "tests": tests}
@@ -218,11 +224,12 @@ def test_what_was_measured_earlier_stands_until_its_target_changes(script, tmp_p
 def test_the_table_of_targets_keeps_stories_apart(script):
     targets = script("calibrate_targets")
     score = {
-        kind: {"success": rate, "return": -7.25} for kind, rate in zip(targets.KINDS, (1.0, 0.99, 0.5), strict=True)
+        kind: {"success": rate, "return_lost": {"mean": 7.25, "ci95": [-0.5, 15.0]}}
+        for kind, rate in zip(targets.KINDS, (1.0, 0.99, 0.5), strict=True)
     }
     entry = {"targets": {"source": {"fixed": score["fixed"]}, "mild": score, "icy": score}}
     line = targets.table({"Some": {**entry, "rules": {"mild": True, "hard": False, "scratch": None}}}).splitlines()[-1]
     assert line == (
         "| `Some` | 1.00 / – / – | 1.00 / 0.99 / 0.50 | – | – | – | – | `icy` 1.00 / 0.99 / 0.50 | "
-        "−7.2 → −7.2 | yes | **no** | – |"
+        "7.2 [−0.5, 15.0] | yes | **no** | – |"
     )

@@ -41,6 +41,8 @@ class Evaluation:
     """Mean over episodes of the sum of rewards."""
     return_ci95: tuple[float, float] | None
     """Its 95 % interval over episodes."""
+    returns: tuple[float, ...]
+    """Of each episode; with the same seed, those of two policies or two targets can be compared in pairs."""
     success_rate: float | None
     """Share of episodes that end in success; ``None`` where the env does not say."""
     success_ci95: tuple[float, float] | None
@@ -119,6 +121,7 @@ def evaluate(
         seed=seed,
         return_mean=score.return_mean,
         return_ci95=interval,
+        returns=tuple(episode.ret for episode in results),
         success_rate=score.success_rate,
         success_ci95=success_interval,
         length_mean=float(np.mean([episode.length for episode in results])),
