@@ -103,14 +103,15 @@ def study(
         done.folder / "report.html",
         done.folder / "results.md",
         done.folder / "results.json",
+        done.folder / "results.parquet",
         done.folder / "curves.jsonl",
     )
     output.json(done.results)
     if done.failures:
-        first = done.failures[0]
+        first, count = done.failures[0], len(done.failures)
+        which = f"{count} jobs failed, the first of them" if count > 1 else "A job failed:"
         raise Sim2RealError(
-            f"{len(done.failures)} jobs failed, the first of them {first['job']!r}: {first['reason']} The same command "
-            "tries them again."
+            f"{which} {first['job']!r}: {first['reason']} The same command tries {'them' if count > 1 else 'it'} again."
         )
 
 

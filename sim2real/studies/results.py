@@ -75,7 +75,7 @@ def read_study_results(folder: Path) -> dict[str, Any]:
     """
     path = folder / "results.json"
     results = _read_json(path, "study")
-    _check(results, {"cells": list, "failures": list}, str(path), "study")
+    _check(results, {"study": str, "cells": list, "failures": list}, str(path), "study")
     for number, cell in enumerate(results["cells"], start=1):
         where = f"{path}, cell {number}"
         _check(cell, _CELL_KEYS, where, "study")

@@ -20,6 +20,7 @@ from sim2real.deployment.bundle import load_policy
 from sim2real.errors import Sim2RealError, unknown_name
 from sim2real.files import make_folder, write_atomic, write_json
 from sim2real.progress import show_progress
+from sim2real.studies.exports import write_hparams, write_parquet
 from sim2real.studies.plan import Cell, Job, Plan, make_plan
 from sim2real.studies.report import write_report
 from sim2real.studies.study import read_study
@@ -48,7 +49,8 @@ class StudyResult:
     """What a study, or the part of it that was asked for, came to."""
 
     folder: Path
-    """Its folder: ``report.html``, ``results.json``, ``results.md``, ``curves.jsonl`` and its jobs' run folders."""
+    """Its folder: ``report.html``, ``results.json``, ``results.md``, ``results.parquet``, ``curves.jsonl``,
+    ``hparams/`` for TensorBoard, and its jobs' run folders."""
     results: dict[str, Any]
     """The content of ``results.json``."""
 
@@ -70,6 +72,8 @@ class StudyFolder:
         self.results = path / "results.json"
         self.curves = path / "curves.jsonl"
         self.table = path / "results.md"
+        self.parquet = path / "results.parquet"
+        self.hparams = path / "hparams"
         self.study = path / "study.yaml"
 
     def job(self, address: str) -> Path:
@@ -173,7 +177,7 @@ def run_study(
                 listener = bars.add(title, sum(job.steps for job in todo))
                 with _make_pool(executor, workers, address, resources) as pool:
                     failures = _Runner(plan, files, todo, listener).run(pool)
-        results = collect(plan, files, failures)
+        results = collect(plan, files, failures, str(file))
         write_report(files.path)
     return StudyResult(folder=files.path, results=results)
 
@@ -311,13 +315,14 @@ class _Runner:
             self._failed[address] = " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def collect(plan: Plan, files: StudyFolder, failures: Mapping[str, str]) -> dict[str, Any]:
-    """Judge the cells whose jobs are done; write ``curves.jsonl``, ``results.json`` and ``results.md``.
+def collect(plan: Plan, files: StudyFolder, failures: Mapping[str, str], study: str) -> dict[str, Any]:
+    """Judge the cells whose jobs are done; write ``curves.jsonl``, ``results.json`` and its other forms.
 
     Args:
         plan: The study.
         files: Its folder.
         failures: Why jobs could not be done, by address.
+        study: Path of the study, as it was given.
 
     Returns:
         The content of ``results.json``.
@@ -335,6 +340,7 @@ def collect(plan: Plan, files: StudyFolder, failures: Mapping[str, str]) -> dict
         cells.append(entry)
         lines += [{"cell": cell.title, **point} for point in points]
     results = {
+        "study": study,
         "description": plan.description,
         "cells": cells,
         "failures": [
@@ -345,6 +351,8 @@ def collect(plan: Plan, files: StudyFolder, failures: Mapping[str, str]) -> dict
     write_atomic(files.curves, "".join(json.dumps(line) + "\n" for line in lines))
     write_json(files.results, results)
     write_atomic(files.table, study_markdown(results) + "\n")
+    write_parquet(files.parquet, cells, lines)
+    write_hparams(files.hparams, cells, lines)
     plain: dict[str, Any] = json.loads(json.dumps(results))
     return plain
 

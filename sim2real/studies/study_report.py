@@ -47,7 +47,7 @@ def write_study_report(folder: Path) -> Path:
         _overall(judged, curves, command),
         _learning(judged, curves, command),
         _failures(results),
-        section("Provenance", _provenance(judged, folder, command)),
+        section("Provenance", _provenance(results, judged, folder, command)),
     ]
     counts = Counter(cell["result"]["verdict"] for cell in judged)
     headline, verdict = _headline(counts, len(judged))
@@ -234,14 +234,14 @@ def _failures(results: Mapping[str, Any]) -> str:
     return section("Jobs that failed", table("Jobs that failed", ("Job", "Verdict"), rows))
 
 
-def _provenance(judged: Sequence[Mapping[str, Any]], folder: Path, command: str) -> str:
-    study = join(["sim2real", "study", str(folder / "study.yaml"), "--out", str(folder)])
+def _provenance(results: Mapping[str, Any], judged: Sequence[Mapping[str, Any]], folder: Path, command: str) -> str:
+    study = join(["sim2real", "study", results["study"], "--out", str(folder)])
     text = f'<p class="note">The study is run, and gone on with, by</p><pre><code>{escape(study)}</code></pre>'
     text += f'<p class="note">This page is made by</p><pre><code>{escape(command)}</code></pre>'
-    if judged:
-        versions = judged[0]["result"]["provenance"].get("versions") or {}
-        listed = ", ".join(f"{name} {version}" for name, version in versions.items())
-        text = f'<dl class="plain"><dt>Versions</dt><dd>{escape(listed)}</dd></dl>{text}'
+    versions = (cell["result"]["provenance"].get("versions") or {} for cell in judged)
+    listed = dict.fromkeys(", ".join(f"{name} {version}" for name, version in those.items()) for those in versions)
+    if listed:
+        text = f'<dl class="plain"><dt>Versions</dt><dd>{escape("; ".join(listed))}</dd></dl>{text}'
     return text
 
 

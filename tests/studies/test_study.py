@@ -18,10 +18,11 @@ import sim2real
 from sim2real.errors import Sim2RealError
 from sim2real.studies.plan import make_plan
 from sim2real.studies.report import write_report
-from sim2real.studies.run import StudyFolder, _Runner, estimate_seconds, part, plan_study, run_study
+from sim2real.studies.run import LOSSES, StudyFolder, _Runner, estimate_seconds, part, plan_study, run_study
 from sim2real.studies.study import read_study
 from sim2real.studies.summary import study_markdown
 from sim2real.training.folder import locked
+from sim2real.training.parallel import Report
 
 GRID = {
     "sources": {"own": {"env": ID, "steps": 200, "hyperparameters": SMALL}},
@@ -46,6 +47,7 @@ def plan(folder, **changes):
 
 def without_times(results):
     plain = json.loads(json.dumps(results))
+    del plain["study"]
     for cell in plain["cells"]:
         cell.get("result", {}).pop("provenance", None)
     return plain
@@ -208,7 +210,7 @@ def test_the_report_says_the_verdicts_first_and_stands_alone(finished):
     assert "own, uniform, sac → shifted" in html
     assert "Interquartile mean" in html
     assert f"sim2real report {finished.folder}" in html
-    assert f"sim2real study {finished.folder}/study.yaml --out {finished.folder}" in html
+    assert f"sim2real study {finished.folder.parent}/study.yaml --out {finished.folder}" in html
     assert not re.search(r"(src|href)=\"(?!data:)", html)
     assert "<script" not in html
     before = html
@@ -335,25 +337,36 @@ def test_what_needs_a_source_that_failed_is_not_tried(tmp_path):
     runner = _Runner(whole, StudyFolder(tmp_path), list(whole.jobs.values()), print)
     source = next(iter(whole.jobs))
     assert runner._next() == source
-    runner._settle(source, Sim2RealError("once"))
+    runner._settle(source, Report(0, "failed", Sim2RealError("once")))
     assert runner._failed == {}
     first = runner._next()
     assert whole.jobs[first].title.startswith("scratch")
     while (address := runner._next()) != source:
         assert whole.jobs[address].title.startswith("scratch")
-    runner._settle(source, Sim2RealError("twice"))
+    runner._settle(source, Report(0, "failed", Sim2RealError("twice")))
     assert runner._next() is None
     assert runner._failed[source] == "Sim2RealError: twice"
     needy = {address for address, job in whole.jobs.items() if job.source == source}
     assert {runner._failed[address] for address in needy} == {"needs 'train own, uniform, sac, seed 0', which failed."}
 
 
+def test_that_a_machine_is_lost_is_not_held_against_a_job_at_once(tmp_path):
+    whole = plan(tmp_path, seeds=1)
+    source, job = next(iter(whole.jobs.items()))
+    runner = _Runner(whole, StudyFolder(tmp_path), [job], print)
+    for _ in range(LOSSES):
+        assert runner._failed == {}
+        assert runner._next() == source
+        runner._settle(source, Report(0, "lost", Sim2RealError("its machine died")))
+    assert runner._failed == {source: "Sim2RealError: its machine died"}
+
+
 def test_a_full_disk_stops_the_study(tmp_path):
     whole = plan(tmp_path, seeds=1)
     runner = _Runner(whole, StudyFolder(tmp_path), list(whole.jobs.values()), print)
-    full = Sim2RealError(f"cannot write to there: {os.strerror(errno.ENOSPC)}; choose another place.")
+    error = Sim2RealError(f"cannot write to there: {os.strerror(errno.ENOSPC)}; choose another place.")
     with pytest.raises(Sim2RealError, match="Free some space, then run the same command to go on"):
-        runner._settle(runner._next(), full)
+        runner._settle(runner._next(), Report(0, "failed", error))
 
 
 def test_a_folder_in_which_a_study_runs_is_refused(tmp_path):
@@ -387,3 +400,26 @@ def test_the_example_of_the_readme_is_a_study(tmp_path):
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     (tmp_path / "study.yaml").write_text(readme.split("# arms.yaml\n")[1].split("```")[0])
     assert len(plan_study(tmp_path / "study.yaml").cells) == 3 * 2 * 2
+
+
+def test_results_are_written_for_other_tools(finished):
+    import pyarrow.parquet as pq
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    rows = pq.read_table(finished.folder / "results.parquet").to_pylist()
+    lines = [json.loads(line) for line in (finished.folder / "curves.jsonl").read_text().splitlines()]
+    cells = {cell["title"]: cell for cell in finished.results["cells"]}
+    assert len(rows) == len(lines) > 0
+    for row, line in zip(rows, lines, strict=True):
+        cell = cells[line.pop("cell")]
+        labels = ("source", "randomizer", "algo", "target", "method", "steps")
+        assert row == {**{key: cell[key] for key in labels}, "verdict": cell["result"]["verdict"], **line}
+
+    runs = sorted((finished.folder / "hparams").glob("*/*/seed_*"))
+    assert len(runs) == len(cells) * 3 * 2  # arms, seeds
+    scratch = next(run for run in runs if run.parts[-2:] == ("scratch", "seed_1") and "far" in run.parts[-3])
+    log = EventAccumulator(str(scratch)).Reload()
+    last = [line for line in rows if (line["target"], line["arm"], line["seed"]) == ("far", "scratch", 1)][-1]
+    assert log.Scalars("final/return")[0].value == pytest.approx(last["return_mean"])
+    assert log.Scalars("final/success")[0].step == 120
+    assert "_hparams_/session_start_info" in log.summary_metadata
