@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Hashable, Mapping
 from contextlib import suppress
@@ -58,6 +59,30 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
                 f"false)."
             )
     return content
+
+
+def check_plain(value: object, where: str) -> None:
+    """Refuse what JSON cannot hold: in YAML that is a date, ``.nan``, ``.inf``, or a name that is not text.
+
+    Args:
+        value: Numbers, text, booleans, ``None``, and lists and mappings of such.
+        where: What it is, for the message.
+
+    Raises:
+        Sim2RealError: There is something else in it.
+    """
+    if isinstance(value, Mapping):
+        for key, entry in value.items():
+            if not isinstance(key, str):
+                raise Sim2RealError(f"{where}: the name {key!r} is not text; put it in quotes.")
+            check_plain(entry, f"{where}: {key}")
+    elif isinstance(value, (list, tuple)):
+        for entry in value:
+            check_plain(entry, where)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise Sim2RealError(f"{where} = {value!r} must be finite.")
+    elif not isinstance(value, (str, int, float, type(None))):
+        raise Sim2RealError(f"{where} = {value!r} must be a number, text, true, false or null; put text in quotes.")
 
 
 def make_folder(path: Path) -> None:

@@ -19,6 +19,7 @@ from sim2real.domains.randomize import RandomizeDomain
 from sim2real.domains.randomizers import RandomizerSpec, make_randomizer
 from sim2real.domains.space import finite_number
 from sim2real.errors import Sim2RealError, check_keys, unknown_name
+from sim2real.files import check_plain
 
 PLUGIN_GROUP = "sim2real.envs"
 """Entry-point group whose modules register worlds when imported."""
@@ -47,11 +48,16 @@ class World:
         kwargs: Mapping[str, Any] | None = None,
         domain_file: str | Path | DomainFile | None = None,
     ) -> World:
-        """Return the world of an id, or the given one, with its domain file read."""
+        """Return the world of an id, or the given one, with its domain file read.
+
+        Raises:
+            Sim2RealError: A keyword argument is not JSON-plain, or the domain file cannot be read.
+        """
         if isinstance(env, World):
             if kwargs or domain_file is not None:
                 raise Sim2RealError("a World has its arguments and its domain file already; give them there.")
             return env
+        check_plain(kwargs or {}, "kwargs")
         if isinstance(domain_file, (str, Path)):
             domain_file = DomainFile.read(domain_file)
         return cls(env=env, kwargs=dict(kwargs or {}), domain_file=domain_file)

@@ -16,14 +16,14 @@ from typing import Any
 from sim2real.deployment.bundle import load_policy, pack
 from sim2real.deployment.fit import check_fits
 from sim2real.deployment.policy import Policy
-from sim2real.domains.contract import action_channels, observation_channels
-from sim2real.domains.randomizers import RandomizerSpec
+from sim2real.domains.contract import action_channels, domain_space, observation_channels
+from sim2real.domains.randomizers import RandomizerSpec, make_randomizer
 from sim2real.domains.targets import find_target
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError, unknown_name
 from sim2real.evaluation.evaluate import check_policy_fits, source_world
 from sim2real.studies.study import Faults, Place, Source, Study
-from sim2real.training.hyperparameters import default_algorithm
+from sim2real.training.hyperparameters import default_algorithm, resolve_hyperparameters
 from sim2real.training.train import TrainingConfig, make_config
 from sim2real.transfer.arms import arm_config
 from sim2real.transfer.base import TransferMethod, find_method, with_settings
@@ -120,6 +120,7 @@ class _Planner:
         self._cells: dict[str, Cell] = {}
         self._bundles: dict[str, bytes] = {}
         self._targets: dict[str, World] = {}
+        self._algos: set[str] = set()
 
     def finish(self) -> Plan:
         self._check_excluded()
@@ -145,6 +146,7 @@ class _Planner:
         known = {
             "source": study.sources,
             "randomizer": study.randomizers,
+            "algo": self._algos,
             "target": study.targets,
             "method": study.methods,
             "steps": study.steps,
@@ -152,7 +154,7 @@ class _Planner:
         for entry in study.exclude:
             for key, value in entry.items():
                 with self._faults.noted("exclude"):
-                    if key in known and value not in list(known[key]):
+                    if value not in list(known[key]):
                         raise unknown_name(key, value, map(str, known[key]))
 
     def carry(self, name: str, source: Source) -> None:
@@ -164,6 +166,7 @@ class _Planner:
             address = hashlib.sha256(data).hexdigest()[:_ADDRESS]
             self._bundles[address] = data
             labels = {"source": name, "randomizer": None, "algo": policy.algo}
+            self._algos.add(policy.algo)
             sources = dict.fromkeys(self._study.seeds, address)
             world = source_world(policy, source.world)
             self._transfers(labels, policy, world, policy.metadata.hyperparameters, sources)
@@ -175,7 +178,11 @@ class _Planner:
         with self._faults.noted(f"source {name}"):
             algo = default_algorithm(world) if algo is None else algo
             labels = {"source": name, "randomizer": randomizer, "algo": algo}
+            self._algos.add(algo)
             overrides = dict(source.hyperparameters)
+            self._check_each(f"source {name}", algo, world, overrides)
+            with self._faults.noted(f"source {name}"), closing(world.make()) as env:
+                make_randomizer(spec, domain_space(env))
             config = make_config(
                 world, algo=algo, randomizer=spec, steps=source.steps, seed=study.seeds[0], hyperparameters=overrides
             )
@@ -224,6 +231,12 @@ class _Planner:
             self._targets[key] = find_target(origin, place.target, place.targets_file)
         return self._targets[key]
 
+    def _check_each(self, place: str, algo: str, world: World, overrides: Mapping[str, Any]) -> None:
+        """Note every override that cannot be, of which a training would name the first."""
+        for name, value in overrides.items():
+            with self._faults.noted(place):
+                resolve_hyperparameters(algo, world, {name: value})
+
     @staticmethod
     def _check_pair(policy: Policy | None, world: World, there: World) -> None:
         with closing(there.make()) as target:
@@ -246,6 +259,8 @@ class _Planner:
         if name in (Scratch.name, ZeroShot.name):
             raise Sim2RealError(f"{name} is run beside every method; leave it out.")
         chosen, overrides = with_settings(find_method(name), {**study.hyperparameters, **settings}, labels["algo"])
+        place = f"{labels['source']} into {labels['target']}: method {labels['method']}, {labels['steps']} steps"
+        self._check_each(place, labels["algo"], there, overrides)
         base = make_config(
             there,
             algo=labels["algo"],

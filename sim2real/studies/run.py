@@ -26,7 +26,7 @@ from sim2real.studies.report import write_report
 from sim2real.studies.study import read_study
 from sim2real.studies.summary import study_markdown
 from sim2real.training.callbacks import Progress
-from sim2real.training.folder import RunFolder, locked
+from sim2real.training.folder import RunFolder, locked, wait_until_free
 from sim2real.training.parallel import Pool, Report, Workers
 from sim2real.training.train import run_training
 from sim2real.transfer.arms import Arm, judge_arms, run_arm
@@ -41,6 +41,7 @@ LOSSES = 5
 EXECUTORS = ("local", "ray")
 """Where the jobs of a study may be done; the first is the default."""
 _POLL = 0.2  # s
+_PATIENCE = 20.0  # s
 _SHOWN = 5  # cells that a message lists
 
 
@@ -205,6 +206,8 @@ def do_task(task: Task, listener: Progress) -> float:
     """Do a job in a worker, or go on with it; return how long it took this time [s]."""
     start = time.perf_counter()
     job, folder = task.job, task.folder
+    if folder.exists():  # the worker of a driver that was killed takes a moment to end
+        wait_until_free(folder, _PATIENCE)
     if job.method is None:
         run_training(job.config, folder, resume=True, listener=listener)
     else:

@@ -34,7 +34,7 @@ from typing import Any, TypeVar
 from sim2real.domains.randomizers import RandomizerSpec
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError, check_keys
-from sim2real.files import read_yaml
+from sim2real.files import check_plain, read_yaml
 from sim2real.transfer.transfer import check_seeds
 
 _KEYS = (
@@ -271,6 +271,7 @@ class _Reader:
         if not isinstance(entry or {}, Mapping):
             raise Sim2RealError(f"expected a mapping of settings, got {entry!r}.")
         settings = dict(entry or {})
+        check_plain(settings, "settings")
         return str(settings.pop("method", name)), settings
 
     def items(self, key: str, kind: type) -> list[Any]:
@@ -295,6 +296,7 @@ class _Reader:
             given = fields.get(key) or {}
             if not isinstance(given, Mapping):
                 raise Sim2RealError(f"{where}: {key} must be a mapping, got {given!r}.")
+            check_plain(given, f"{where}: {key}")
             return dict(given)
 
         return self._faults.attempt(read, {})

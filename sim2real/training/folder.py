@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,6 +98,27 @@ def locked(folder: Path) -> Iterator[None]:
         ) from None
     finally:
         os.close(descriptor)
+
+
+def wait_until_free(folder: Path, seconds: float) -> None:
+    """Wait for another process to let go of a folder.
+
+    Args:
+        folder: It exists.
+        seconds: How long at most.
+
+    Raises:
+        Sim2RealError: Another process still holds it.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            with locked(folder):
+                return
+        except Sim2RealError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
 
 
 class RunFolder(ClaimedFolder):

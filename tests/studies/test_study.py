@@ -2,12 +2,15 @@
 
 import errno
 import json
+import math
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,17 @@ import sim2real
 from sim2real.errors import Sim2RealError
 from sim2real.studies.plan import make_plan
 from sim2real.studies.report import write_report
-from sim2real.studies.run import LOSSES, StudyFolder, _Runner, estimate_seconds, part, plan_study, run_study
+from sim2real.studies.run import (
+    LOSSES,
+    StudyFolder,
+    Task,
+    _Runner,
+    do_task,
+    estimate_seconds,
+    part,
+    plan_study,
+    run_study,
+)
 from sim2real.studies.study import read_study
 from sim2real.studies.summary import study_markdown
 from sim2real.training.folder import locked
@@ -133,6 +146,21 @@ def test_what_can_only_be_seen_in_the_worlds_is_listed_at_once_too(tmp_path):
         assert fault in message, message
 
 
+def test_every_fault_of_one_training_is_listed(tmp_path):
+    source = {"env": ID, "steps": 0, "hyperparameters": {**SMALL, "gamma": 2, "learning_rat": 1e-3}}
+    file = write(tmp_path, sources={"own": source}, randomizers={"odd": "unifrom"}, hyperparameters={"tau": -1})
+    with pytest.raises(Sim2RealError) as caught:
+        plan_study(file)
+    message = str(caught.value)
+    for fault in (
+        "source own: steps = 0 must be a whole number of at least 1.",
+        "source own: hyperparameter gamma = 2 must be a number of at least 0 and at most 1.",
+        "source own: unknown sac hyperparameter 'learning_rat'. Did you mean 'learning_rate'?",
+        "source own: unknown randomizer 'unifrom'. Did you mean 'uniform'?",
+    ):
+        assert message.count(fault) == 1, message
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -149,6 +177,13 @@ def test_what_can_only_be_seen_in_the_worlds_is_listed_at_once_too(tmp_path):
         ({"methods": ["finetune", "scratch"]}, "scratch is run beside every method; leave it out."),
         ({"randomizers": {"a": 5}}, "randomizers: a: 5 must be the name of a randomizer or a mapping."),
         ({"exclude": [{"target": ["far"]}]}, "exclude: target = ['far'] must be one name or number."),
+        ({"exclude": [{"algo": "ppoo", "target": "far"}]}, "exclude: unknown algo 'ppoo'. Known: sac."),
+        ({"targets": {"a": {"env": ID, "kwargs": {"width": math.nan}}}}, "env: kwargs: width = nan must be finite."),
+        (
+            {"methods": {"finetune": {"critic_warmup": date(2026, 1, 2)}}},
+            "settings: critic_warmup = datetime.date(2026, 1, 2) must be a number, text, true, false or null; put text "
+            "in quotes.",
+        ),
         ({"sources": {"own": {"policy": None}}}, "sources: own: policy = None must be a path or a name."),
         ({"methods": {"finetune": {"critic_warmup": -1}}}, "critic_warmup = -1 must be a whole number"),
         (
@@ -300,6 +335,25 @@ def test_what_a_kill_leaves_beside_a_file_does_not_block_a_job(tmp_path):
     place.mkdir(parents=True)
     (place / ".config.yaml.123.tmp").write_text("half")
     assert run_study(file, tmp_path / "out", workers=1).failures == []
+
+
+def test_a_worker_that_has_not_ended_yet_is_waited_for(tmp_path):
+    whole = plan(tmp_path)
+    job, folder = next(iter(whole.jobs.values())), tmp_path / "job"
+    folder.mkdir()
+    held = threading.Event()
+
+    def hold():
+        with locked(folder):
+            held.set()
+            time.sleep(1.0)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+    do_task(Task(job=job, folder=folder, source=None), lambda steps: None)
+    holder.join()
+    assert (folder / "policy.zip").exists()
 
 
 def test_a_part_can_be_run_and_the_rest_later(tmp_path):
