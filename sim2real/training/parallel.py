@@ -99,20 +99,31 @@ class Workers:
             worker.pipe.send_bytes(cloudpickle.dumps((function, job)))
 
     def reports(self, timeout: float | None = None) -> list[Report]:
-        """Wait for news of the tasks under way and return them; none if there were none in so many seconds."""
-        return [self._hear(self._busy[pipe]) for pipe in wait(list(self._busy), timeout)]  # type: ignore[index]
+        """Wait for news of the tasks under way and return them; none if there were none in so many seconds.
 
-    def _hear(self, worker: _Worker) -> Report:
+        Raises:
+            Sim2RealError: A process cannot start; then none can.
+        """
+        heard = [self._hear(self._busy[pipe]) for pipe in wait(list(self._busy), timeout)]  # type: ignore[index]
+        return [report for report in heard if report is not None]
+
+    def _hear(self, worker: _Worker) -> Report | None:
         task = worker.task
         try:
             kind, value = cloudpickle.loads(worker.pipe.recv_bytes())
         except (EOFError, OSError):
             del self._busy[worker.pipe]
-            error = Sim2RealError(
-                f"a worker process ended before its work was done ({worker.bury()}): out of memory, killed, or unable "
-                f"to start; in a script, the call must stand under: if __name__ == '__main__':"
-            )
+            how = worker.bury()
+            if not worker.started:
+                raise Sim2RealError(
+                    f"a worker process cannot start ({how}); in a script, the call must stand under: "
+                    f"if __name__ == '__main__':"
+                ) from None
+            error = Sim2RealError(f"a worker process ended before its work was done ({how}): out of memory, or killed.")
             return Report(task, "failed", error)
+        if kind == "started":
+            worker.started = True
+            return None
         if kind != "progress":
             del self._busy[worker.pipe]
             self._idle.append(worker)
@@ -123,6 +134,7 @@ class _Worker:
     """The end of a process that is here."""
 
     task = -1
+    started = False
 
     def __init__(self) -> None:
         self.pipe, theirs = _CONTEXT.Pipe()
@@ -167,6 +179,8 @@ def _serve(pipe: Connection) -> None:
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it was started from another thread
     threading.Thread(target=end_with_parent, daemon=True).start()
+    with suppress(OSError):
+        pipe.send_bytes(cloudpickle.dumps(("started", None)))
     while True:
         try:
             message = pipe.recv_bytes()
