@@ -137,16 +137,14 @@ def measure_kills(folder: Path) -> Iterator[Figure]:
     while kills < KILLS:
         number += 1
         out = folder / f"killed-{number}"
-        command = [sys.executable, "-m", "sim2real.cli", "study", str(file), "--out", str(out), "--quiet"]
+        command = [str(Path(sys.executable).with_name("sim2real")), "study", str(file), "--out", str(out), "--quiet"]
         before: dict[str, int] = {}
         while True:
             driver = subprocess.Popen([*command, "--workers", str(WORKERS)])
-            try:
-                driver.wait(chance.uniform(5.0, 20.0) if kills < KILLS else None)
-            except subprocess.TimeoutExpired:
+            if kills < KILLS and wait_for_work(driver, out) and not ends_within(driver, chance.uniform(0.0, 6.0)):
                 os.kill(driver.pid, signal.SIGKILL)
-                driver.wait()
                 kills += 1
+            driver.wait()
             now = finished(out)
             lost += len(before.keys() - now.keys())
             repeated += sum(now[name] != before[name] for name in before.keys() & now.keys())
@@ -164,6 +162,25 @@ def measure_kills(folder: Path) -> Iterator[Figure]:
         "studies whose results differ from those of an undisturbed one": wrong,
     }.items():
         yield figure("kills", name, [float(count)], "", digits=0, most=0)
+
+
+def wait_for_work(driver: subprocess.Popen[bytes], out: Path) -> bool:
+    """Wait until a driver has a job under way; return whether it does, or has ended before."""
+    begun = time.time()
+    while driver.poll() is None:
+        if any(job.stat().st_mtime > begun for job in out.glob("jobs/*")):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def ends_within(driver: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Wait for a driver so long at most; return whether it has ended."""
+    try:
+        driver.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def finished(out: Path) -> dict[str, int]:

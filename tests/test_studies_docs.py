@@ -1,0 +1,72 @@
+"""What is published of studies is what they came to, and they are what is published."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from sim2real.errors import Sim2RealError
+from sim2real.studies.run import plan_study
+
+REPO = Path(__file__).parent.parent
+STUDIES = sorted((REPO / "scripts/studies").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def scripts():
+    """Make the scripts importable, as they are for each other."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(REPO / "scripts"))
+        yield
+    for name in [name for name in sys.modules if name.split(".")[0] in ("speed", "benchmark_studies", "reproduce")]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
+def test_the_studies_that_are_shipped_can_be_run(file):
+    assert plan_study(file).cells
+
+
+@pytest.mark.parametrize("file", [file for file in STUDIES if file.with_suffix(".json").exists()], ids=lambda f: f.stem)
+def test_published_results_are_those_of_the_study_and_the_page_shows_them(file):
+    import reproduce
+
+    results, plan = reproduce.read_kept(file.stem), plan_study(file)
+    assert results["failures"] == []
+    # A job's address tells everything it does: the worlds, their targets and the tuned hyperparameters, too.
+    published = {cell["title"]: cell["arms"] for cell in results["cells"]}
+    assert published == json.loads(json.dumps({cell.title: cell.arms for cell in plan.cells}))
+    page = (REPO / reproduce.TABLES[file.stem].page).read_text(encoding="utf-8")
+    assert reproduce.rendered(page, file.stem, results) == page
+
+
+def test_every_table_has_what_makes_it_and_a_place():
+    import reproduce
+
+    for name, table in reproduce.TABLES.items():
+        maker = reproduce.STUDIES / f"{name}.yaml" if table.script is None else REPO / "scripts" / table.script
+        assert maker.exists()
+        assert (REPO / table.page).exists()
+
+
+def test_a_table_that_is_not_measured_yet_cannot_be_rendered():
+    import reproduce
+
+    with pytest.raises(Sim2RealError, match=r"tiny has not been measured yet; leave --render out\."):
+        reproduce.read_kept("tiny")
+
+
+def test_what_studies_cost_is_rendered_from_the_figures_that_are_kept():
+    import benchmark_studies
+
+    page = benchmark_studies.PAGE.read_text(encoding="utf-8")
+    results = json.loads(benchmark_studies.RESULTS.read_text(encoding="utf-8"))
+    assert benchmark_studies.rendered(page, results) == page
+
+
+def test_the_benchmark_has_as_many_jobs_as_it_says(tmp_path):
+    import benchmark_studies
+
+    for study, jobs in ((benchmark_studies.JOBS, 40), (benchmark_studies.RUNS, 505)):
+        assert len(plan_study(benchmark_studies.write_study(tmp_path, study)).jobs) == jobs
