@@ -55,6 +55,15 @@ def train(
             rich_help_panel=LEARNING,
         ),
     ] = 0,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Of the Ray cluster that the workers are in; auto finds one that this machine is part of.",
+            show_default="this machine",
+            rich_help_panel=LEARNING,
+        ),
+    ] = None,
     overlap: Annotated[
         bool,
         typer.Option(
@@ -105,6 +114,7 @@ def train(
         eval_episodes=eval_episodes,
         checkpoint_every=checkpoint_every,
         workers=workers,
+        address=address,
         overlap=overlap,
         resume=resume,
         progress=output.progress,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
-import os
 import shutil
 import sys
 import tarfile
@@ -21,6 +19,7 @@ import cloudpickle
 
 from sim2real.errors import Sim2RealError, missing_extra
 from sim2real.files import make_folder
+from sim2real.ray_cluster import CPU, connect, count_room, no_room, options
 from sim2real.training.callbacks import Progress
 from sim2real.training.checkpoint import list_checkpoints
 from sim2real.training.folder import RunFolder
@@ -38,7 +37,6 @@ _PROGRESS_EVERY = 0.5  # s
 _LOOK_EVERY = 2.0  # s between two looks whether there is a new checkpoint
 _NODES_EVERY = 2.0  # s
 _NEWS = 100  # messages taken from the cluster at a time
-_CPU = "CPU"
 
 
 class TravellingJob(Protocol):
@@ -92,7 +90,7 @@ class RayWorkers:
     def __init__(
         self, address: str | None = None, count: int | None = None, resources: Mapping[str, float] | None = None
     ) -> None:
-        self._resources = {_CPU: 1.0, **(resources or {})}
+        self._resources = {CPU: 1.0, **(resources or {})}
         self._count = count
         self._attempts: dict[int, _Attempt] = {}
         self._refs: dict[Any, int] = {}
@@ -101,7 +99,7 @@ class RayWorkers:
         try:
             self._looked, self._room = -_NODES_EVERY, 0
             if self._count_room() == 0:
-                raise Sim2RealError(self._no_room())
+                raise no_room(self._resources, "a job")
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
             self._news = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
         except BaseException:
@@ -135,12 +133,8 @@ class RayWorkers:
         self._sent += 1
         source = None if job.source is None else job.source.read_bytes()
         parcel = _Parcel(self._sent, pack_folder(job.folder) if job.folder.exists() else b"", source)
-        amounts = dict(self._resources)
-        options: dict[str, Any] = {"num_cpus": amounts.pop(_CPU), "num_gpus": amounts.pop("GPU", 0)}
-        if "memory" in amounts:
-            options["memory"] = int(amounts.pop("memory"))
         # Whether a job is tried again is for the caller to say, who then sends what has come back of it.
-        remote = ray.remote(_do_there).options(**options, resources=amounts, max_retries=0)
+        remote = ray.remote(_do_there).options(**options(self._resources), max_retries=0)
         message = cloudpickle.dumps((sys.path, cloudpickle.dumps((function, job))))
         self._refs[remote.remote(message, parcel, self._news)] = self._sent
         self._attempts[self._sent] = _Attempt(task, job.folder)
@@ -183,44 +177,8 @@ class RayWorkers:
         now = time.monotonic()
         if now >= self._looked + _NODES_EVERY:
             self._looked = now
-            self._room = sum(
-                min(int(machine.get(name, 0.0) // amount) for name, amount in self._resources.items() if amount)
-                for machine in _machines()
-            )
+            self._room = count_room(self._resources)
         return self._room
-
-    def _no_room(self) -> str:
-        wanted = ", ".join(f"{name} = {amount:g}" for name, amount in self._resources.items())
-        machines = "; ".join(
-            ", ".join(f"{name} = {machine.get(name, 0):g}" for name in self._resources) for machine in _machines()
-        )
-        return f"no machine of the cluster has what a job is to take ({wanted}); they have: {machines}."
-
-
-def connect(address: str | None) -> bool:
-    """Connect this process to a Ray cluster, unless it is already; return whether it was not.
-
-    Args:
-        address: As ``ray.init`` takes it; a cluster of this machine alone if ``None``.
-
-    Raises:
-        Sim2RealError: There is none at the address.
-    """
-    if ray.is_initialized():
-        return False
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    own: dict[str, Any] = {} if address else {"include_dashboard": False}
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
-    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
-        reason = " ".join(str(error).split())
-        raise Sim2RealError(f"cannot connect to a Ray cluster at {address or 'this machine'}: {reason}") from error
-    return True
-
-
-def _machines() -> list[dict[str, float]]:
-    """Return the resources of every machine of the cluster."""
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
 def _ended(error: Exception) -> Sim2RealError:

@@ -55,7 +55,12 @@ def check_spaces(algo: str, env: Env) -> None:
 
 
 def make_training_env(
-    world: World, randomizer: RandomizerSpec, hyperparameters: Mapping[str, Any], n_envs: int, workers: int = 0
+    world: World,
+    randomizer: RandomizerSpec,
+    hyperparameters: Mapping[str, Any],
+    n_envs: int,
+    workers: int = 0,
+    address: str | None = None,
 ) -> VecEnv:
     """Build the vectorized env that a learner collects from, normalized as the hyperparameters say.
 
@@ -65,9 +70,19 @@ def make_training_env(
         hyperparameters: Full hyperparameters.
         n_envs: How many envs.
         workers: Processes that they step in; this one for 0. What is seen does not depend on it.
+        address: Of the Ray cluster that these are in; this machine alone if ``None``.
+
+    Raises:
+        Sim2RealError: There is no such cluster, or no room in it.
     """
     factories: list[Callable[[], Env]] = [partial(world.make, randomizer=randomizer)] * n_envs
-    envs = ParallelVecEnv(factories, workers=workers) if workers else DummyVecEnv(factories)
+    envs: VecEnv
+    if address is not None:
+        from sim2real.training.sampler.ray_vec_env import RayVecEnv
+
+        envs = RayVecEnv(factories, workers=workers, address=address)
+    else:
+        envs = ParallelVecEnv(factories, workers=workers) if workers else DummyVecEnv(factories)
     vec_env: VecEnv = VecMonitor(envs)
     observation, reward = hyperparameters["normalize_observation"], hyperparameters["normalize_reward"]
     if observation or reward:

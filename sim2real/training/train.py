@@ -102,6 +102,7 @@ def train(
     eval_episodes: int = 20,
     checkpoint_every: int | None = None,
     workers: int = 0,
+    address: str | None = None,
     overlap: bool = False,
     resume: bool = False,
     progress: bool = False,
@@ -127,6 +128,7 @@ def train(
         workers: Processes that the envs step in; this one for 0. It changes the speed and nothing else, for the better
             only where steps are slow or envs many. In a script, the call must then stand under
             ``if __name__ == "__main__":``.
+        address: Of the Ray cluster that the workers are in, ``"auto"`` or ``"HOST:PORT"``; this machine if ``None``.
         overlap: Let SAC or TD3 learn while the envs step in their workers, at least one. It is then one rollout late,
             so that the result is another one. For studies, leave it off.
         resume: Go on with what ``out`` holds after an interruption; the curve is the one of an uninterrupted run.
@@ -157,10 +159,12 @@ def train(
     )
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
         raise Sim2RealError(f"workers = {workers!r} must be a whole number that is not negative.")
+    if address is not None and workers == 0:
+        raise Sim2RealError(f"address = {address!r} is where workers are; say how many with workers, one at least.")
     folder = Path(out) if out is not None else default_folder(world, f"{config.algo}-seed{seed}")
     with show_progress(progress) as bars:
         listener = bars.add(f"train {config.algo}", config.steps)
-        return run_training(config, folder, workers=workers, resume=resume, listener=listener)
+        return run_training(config, folder, workers=workers, address=address, resume=resume, listener=listener)
 
 
 def default_folder(world: World, suffix: str) -> Path:
@@ -236,6 +240,7 @@ def run_training(
     folder: Path,
     *,
     workers: int = 0,
+    address: str | None = None,
     resume: bool = False,
     prepare: Prepare | None = None,
     listener: Progress | None = None,
@@ -246,6 +251,7 @@ def run_training(
         config: What to do.
         folder: The run folder.
         workers: Processes that the envs step in; this one for 0.
+        address: Of the Ray cluster that these are in; this machine if ``None``.
         resume: Go on with what the folder holds, if it is the same training.
         prepare: Puts the fresh learner into its initial state; a fresh network if ``None``.
         listener: Told the number of steps done.
@@ -261,15 +267,19 @@ def run_training(
             policy = load_policy(files.policy)
         else:
             with _one_thread():
-                policy = _learn(config, files, workers, prepare, listener)
+                policy = _learn(config, files, (workers, address), prepare, listener)
             policy.save(files.policy)
     return Run(folder=folder, policy=policy, curve=files.read_curve())
 
 
 def _learn(
-    config: TrainingConfig, files: RunFolder, workers: int, prepare: Prepare | None, listener: Progress | None
+    config: TrainingConfig,
+    files: RunFolder,
+    workers: tuple[int, str | None],
+    prepare: Prepare | None,
+    listener: Progress | None,
 ) -> Policy:
-    vec_env = make_training_env(config.world, config.randomizer, config.hyperparameters, config.n_envs, workers)
+    vec_env = make_training_env(config.world, config.randomizer, config.hyperparameters, config.n_envs, *workers)
     evaluator = Evaluator(
         config.world,
         seed=derive_seed(config.seed, "evaluations of a training"),

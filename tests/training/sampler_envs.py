@@ -75,3 +75,13 @@ def make_point():
 
 def make_reach():
     return World.of("sim2real_envs:sim2real/PandaReach-v0").make(randomizer="uniform")
+
+
+class WhereItIs(PointMass):
+    """A point mass that knows which machine of a Ray cluster it is on."""
+
+    @property
+    def machine(self):
+        import ray
+
+        return ray.get_runtime_context().get_node_id()

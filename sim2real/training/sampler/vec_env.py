@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import cached_property
 from itertools import pairwise
 from multiprocessing.process import BaseProcess
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import cloudpickle
 import gymnasium as gym
@@ -26,14 +26,14 @@ from sim2real.domains.contract import Env
 from sim2real.errors import Sim2RealError, unknown_name
 from sim2real.training.sampler.arrays import SharedArrays, Spec
 from sim2real.training.sampler.infos import WIDTH, InfoReader
-from sim2real.training.sampler.worker import NOTHING, STEP, Failure, StepNews, serve
+from sim2real.training.sampler.worker import NOTHING, STEP, Arrays, Failure, StepNews, serve
 
 Array = NDArray[Any]
 
 _CONTEXT = multiprocessing.get_context("spawn")
-_START_TIMEOUT = 120.0
+START_TIMEOUT = 120.0
 """In which a worker has to have made its envs [s]."""
-_END_TIMEOUT = 5.0
+END_TIMEOUT = 5.0
 """In which a worker has to have closed them [s]."""
 
 
@@ -79,24 +79,43 @@ class ParallelVecEnv(VecEnv):
         for space in (prototype.observation_space, prototype.action_space):
             _check_space(space)
         self._specs = _specs(len(factories), prototype.observation_space, prototype.action_space)
-        self._arrays = SharedArrays(_CONTEXT, self._specs)
-        count = _count_workers(workers, len(factories))
+        self._arrays = self._make_arrays()
+        count = min(self._count_workers(workers), len(factories))
         bounds = [len(factories) * number // count for number in range(count + 1)]
-        self._workers: list[_Worker] = []
+        self._workers: list[Worker] = []
         self._waiting = False
         # Also runs when the object is forgotten, or the interpreter ends; a second call does nothing.
         self._end = weakref.finalize(self, _end_all, self._workers)
         try:
             for first, end in pairwise(bounds):
-                self._workers.append(_Worker(first, self._factories[first:end], self._arrays))
+                pickled = _pickled_factories(self._factories[first:end])
+                self._workers.append(self._make_worker(range(first, end), pickled))
             for worker in self._workers:
-                _expect(worker.receive(_START_TIMEOUT, "make its envs"))
+                _expect(worker.receive(START_TIMEOUT, "make its envs"))
             self._given: list[int | None] = [None] * len(factories)
             self._readers = [InfoReader() for _ in factories]
             super().__init__(len(factories), prototype.observation_space, prototype.action_space)
         except BaseException:
             self.close()
             raise
+
+    def _count_workers(self, workers: int | None) -> int:
+        cores = os.cpu_count() or 1
+        if workers is None:
+            return cores
+        check_workers(workers)
+        if workers > cores:
+            warnings.warn(
+                f"{workers} workers on {cores} cores only take turns; {cores} would be as fast.", stacklevel=4
+            )
+        return workers
+
+    def _make_arrays(self) -> Arrays:
+        return SharedArrays(_CONTEXT, self._specs)
+
+    def _make_worker(self, indices: range, factories: bytes) -> Worker:
+        assert isinstance(self._arrays, SharedArrays)
+        return _Process(indices, factories, self._arrays)
 
     @cached_property
     def prototype(self) -> Env:
@@ -230,36 +249,62 @@ class ParallelVecEnv(VecEnv):
         if self._waiting:
             raise RuntimeError(f"{request}: a step is under way; call step_wait() first")
 
-    def _restart(self, worker: _Worker) -> None:
+    def _restart(self, worker: Worker) -> None:
         self.restarts += 1
         worker.end()
         worker.start()
-        _expect(worker.receive(_START_TIMEOUT, "make its envs"))
+        _expect(worker.receive(START_TIMEOUT, "make its envs"))
         for index in worker.indices:
             self._readers[index] = InfoReader()
             self.reset_infos[index] = self._ask(index, "reset", (self._given[index], {}))
 
 
-class _Worker:
-    """The end of a worker process that is here.
+class Worker(Protocol):
+    """Where some of the envs step: a process, of this machine or of another."""
+
+    indices: range
+    """Of its envs."""
+
+    def start(self) -> None:
+        """Start it; it says so when it is ready."""
+
+    def send_bytes(self, message: bytes, /) -> None:
+        """Send a message; that the worker is gone is noticed when it does not answer."""
+
+    def receive(self, seconds: float, task: str) -> Any:
+        """Return the answer to the first message that has none yet, with the arrays as they are then.
+
+        Args:
+            seconds: How long it may take.
+            task: What the worker was asked to do, for a message.
+
+        Raises:
+            Sim2RealError: There is none.
+        """
+
+    def let_go(self) -> None:
+        """Let it close its envs and end."""
+
+    def end(self, seconds: float = 0.0) -> None:
+        """End it: it gets so many seconds to close its envs."""
+
+
+class _Process:
+    """A worker process.
 
     Args:
-        first: Index of its first env.
-        factories: Of its envs.
+        indices: Of its envs.
+        factories: Of its envs, pickled.
         arrays: Shared with it.
-
-    Raises:
-        Sim2RealError: The factories cannot be pickled.
     """
 
-    def __init__(self, first: int, factories: Sequence[Callable[[], Env]], arrays: SharedArrays) -> None:
-        self.indices = range(first, first + len(factories))
+    def __init__(self, indices: range, factories: bytes, arrays: SharedArrays) -> None:
+        self.indices = indices
         """Of its envs."""
-        self._arrays, self._factories = arrays, _pickled_factories(factories)
+        self._arrays, self._factories = arrays, factories
         self.start()
 
     def start(self) -> None:
-        """Start the process; it says so when it is ready."""
         self._pipe, theirs = _CONTEXT.Pipe()
         arguments = (theirs, self._arrays, self.indices[0], self._factories)
         self._process: BaseProcess = _CONTEXT.Process(target=serve, args=arguments, daemon=True)
@@ -267,43 +312,43 @@ class _Worker:
         theirs.close()
 
     def send_bytes(self, message: bytes) -> None:
-        """Send a message; that the process is gone is noticed when it does not answer."""
         with suppress(OSError):
             self._pipe.send_bytes(message)
 
     def receive(self, seconds: float, task: str) -> Any:
-        """Return the answer.
-
-        Args:
-            seconds: How long it may take.
-            task: What the process was asked to do, for a message.
-
-        Raises:
-            Sim2RealError: There is none.
-        """
         try:
             if not self._pipe.poll(seconds):
                 raise Sim2RealError(f"{self} has not answered for {seconds:g} s; it was to {task}.")
             message = self._pipe.recv_bytes()
         except (EOFError, OSError):
-            self._process.join(_END_TIMEOUT)
+            self._process.join(END_TIMEOUT)
             raise Sim2RealError(f"{self} has died ({_death(self._process.exitcode)}); it was to {task}.") from None
-        return {} if message == NOTHING else cloudpickle.loads(message)
+        return read_answer(message)
 
-    def end(self, seconds: float = 0.0) -> None:
-        """End the process: it gets so many seconds to close its envs."""
+    def let_go(self) -> None:
         with suppress(OSError):
             self._pipe.close()
+
+    def end(self, seconds: float = 0.0) -> None:
+        self.let_go()
         self._process.join(seconds)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
 
     def __str__(self) -> str:
-        first, last = self.indices[0], self.indices[-1]
-        return (
-            f"the worker process of env {first}" if first == last else f"the worker process of envs {first} to {last}"
-        )
+        return f"the worker process of {name_envs(self.indices)}"
+
+
+def read_answer(message: bytes) -> Any:
+    """Return what a worker has answered."""
+    return {} if message == NOTHING else cloudpickle.loads(message)
+
+
+def name_envs(indices: range) -> str:
+    """Return which envs these are, for a message."""
+    first, last = indices[0], indices[-1]
+    return f"env {first}" if first == last else f"envs {first} to {last}"
 
 
 def _expect(answer: Any) -> Any:
@@ -320,11 +365,10 @@ def _row(observations: Any, index: int) -> Any:
     return observations[index].copy()
 
 
-def _end_all(workers: Sequence[_Worker]) -> None:
-    deadline = time.monotonic() + _END_TIMEOUT
+def _end_all(workers: Sequence[Worker]) -> None:
+    deadline = time.monotonic() + END_TIMEOUT
     for worker in workers:
-        with suppress(OSError):
-            worker._pipe.close()
+        worker.let_go()
     for worker in workers:
         worker.end(max(0.0, deadline - time.monotonic()))
 
@@ -344,15 +388,14 @@ def _pickled_factories(factories: Sequence[Callable[[], Env]]) -> bytes:
         ) from error
 
 
-def _count_workers(workers: int | None, envs: int) -> int:
-    cores = os.cpu_count() or 1
-    if workers is None:
-        return min(cores, envs)
+def check_workers(workers: int) -> None:
+    """Refuse a number of workers that cannot be.
+
+    Raises:
+        Sim2RealError: It is no whole number of at least 1.
+    """
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise Sim2RealError(f"workers = {workers!r} must be a whole number of at least 1.")
-    if workers > cores:
-        warnings.warn(f"{workers} workers on {cores} cores only take turns; {cores} would be as fast.", stacklevel=3)
-    return min(workers, envs)
 
 
 def _check_space(space: gym.Space[Any]) -> None:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Protocol
 
 import cloudpickle
 import numpy as np
+from numpy.typing import NDArray
 
 from sim2real.domains.contract import Env
 from sim2real.errors import Sim2RealError
@@ -22,9 +23,23 @@ from sim2real.training.sampler.arrays import SharedArrays
 from sim2real.training.sampler.infos import InfoWriter, News
 
 STEP = b"step"
-"""The message that asks for a step; all others are pickled."""
+"""The message that asks for a step; all others are pickled: index of an env, request, arguments."""
 NOTHING = b""
 """The answer to it where the shared memory says everything."""
+
+
+class Pipe(Protocol):
+    """Where answers go."""
+
+    def send_bytes(self, message: bytes, /) -> None:
+        """Send one."""
+
+
+class Arrays(Protocol):
+    """What the envs show, by name, one row for each env."""
+
+    def __getitem__(self, name: str, /) -> NDArray[Any]:
+        """Return an array that can be written to."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +75,7 @@ class Lane:
         arrays: Where it shows what happens.
     """
 
-    def __init__(self, index: int, env: Env, arrays: SharedArrays) -> None:
+    def __init__(self, index: int, env: Env, arrays: Arrays) -> None:
         self.index, self.env = index, env
         self._arrays, self._writer = arrays, InfoWriter()
         self._seed: int | None = None
@@ -123,28 +138,41 @@ def serve(pipe: Connection, arrays: SharedArrays, first: int, factories: bytes) 
     threading.Thread(target=end_with_parent, daemon=True).start()
     lanes: list[Lane] = []
     try:
-        made: Sequence[Callable[[], Env]] = cloudpickle.loads(factories)
-        for offset, factory in enumerate(made):
-            try:
-                lanes.append(Lane(first + offset, factory(), arrays))
-            except Exception as error:
-                _send(pipe, _failure(first + offset, error, "when it was made"))
-                return
-        _send(pipe, None)
+        if not make_lanes(pipe, lanes, arrays, first, factories):
+            return
         with suppress(EOFError, OSError):  # the parent is gone, or has closed the pipe
             while True:
                 message = pipe.recv_bytes()
                 if message == STEP:
-                    _step(pipe, lanes)
+                    step_all(pipe, lanes)
                 else:
-                    _answer(pipe, lanes, *pickle.loads(message))
+                    answer(pipe, lanes, *pickle.loads(message))
     finally:
-        for lane in lanes:
-            with suppress(Exception):
-                lane.env.close()
+        close_all(lanes)
 
 
-def _step(pipe: Connection, lanes: Sequence[Lane]) -> None:
+def make_lanes(pipe: Pipe, lanes: list[Lane], arrays: Arrays, first: int, factories: bytes) -> bool:
+    """Make the envs of a worker and say so, or which of them could not be made; return whether all could."""
+    made: Sequence[Callable[[], Env]] = cloudpickle.loads(factories)
+    for offset, factory in enumerate(made):
+        try:
+            lanes.append(Lane(first + offset, factory(), arrays))
+        except Exception as error:
+            _send(pipe, _failure(first + offset, error, "when it was made"))
+            return False
+    _send(pipe, None)
+    return True
+
+
+def close_all(lanes: Sequence[Lane]) -> None:
+    """Close the envs, whatever they raise."""
+    for lane in lanes:
+        with suppress(Exception):
+            lane.env.close()
+
+
+def step_all(pipe: Pipe, lanes: Sequence[Lane]) -> None:
+    """Let every env take its action, and say what the arrays do not."""
     news: dict[int, StepNews] = {}
     for lane in lanes:
         try:
@@ -160,26 +188,27 @@ def _step(pipe: Connection, lanes: Sequence[Lane]) -> None:
         pipe.send_bytes(NOTHING)
 
 
-def _answer(pipe: Connection, lanes: Sequence[Lane], index: int, request: str, arguments: Any) -> None:
+def answer(pipe: Pipe, lanes: Sequence[Lane], index: int, request: str, arguments: Any) -> None:
+    """Do for one env what it is asked for, and say what comes of it."""
     lane = lanes[index - lanes[0].index]
     try:
-        answer: Any
+        found: Any
         if request == "reset":
-            answer = lane.reset(*arguments)
+            found = lane.reset(*arguments)
         elif request == "get":
-            answer = lane.env.get_wrapper_attr(arguments)
+            found = lane.env.get_wrapper_attr(arguments)
         elif request == "has":
-            answer = lane.env.has_wrapper_attr(arguments)
+            found = lane.env.has_wrapper_attr(arguments)
         elif request == "set":
-            answer = lane.env.set_wrapper_attr(*arguments)
+            found = lane.env.set_wrapper_attr(*arguments)
         elif request == "wrapped":
-            answer = _is_wrapped(lane.env, arguments)
+            found = _is_wrapped(lane.env, arguments)
         elif request == "render":
-            answer = lane.env.render()
+            found = lane.env.render()
         else:  # a method
             name, args, kwargs = arguments
-            answer = lane.env.get_wrapper_attr(name)(*args, **kwargs)
-        _send(pipe, answer)
+            found = lane.env.get_wrapper_attr(name)(*args, **kwargs)
+        _send(pipe, found)
     except Exception as error:
         _send(pipe, _failure(lane.index, error, lane.situation()))
 
@@ -192,7 +221,7 @@ def _is_wrapped(env: Any, wrapper: type[Any]) -> bool:
     return False
 
 
-def _send(pipe: Connection, answer: Any) -> None:
+def _send(pipe: Pipe, answer: Any) -> None:
     pipe.send_bytes(cloudpickle.dumps(answer, pickle.HIGHEST_PROTOCOL))
 
 
