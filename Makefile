@@ -13,7 +13,7 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq install --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint types format wheel-smoke clean
+.PHONY: help install demo test check lint types format study-smoke wheel-smoke clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ types: $(INSTALLED)  ## Check types
 format: $(INSTALLED)  ## Format, and mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+study-smoke: $(INSTALLED)  ## Run a tiny study from end to end
+	$(BIN)/sim2real study scripts/studies/tiny.yaml --out "$$(mktemp -d)/tiny"
 
 wheel-smoke: $(INSTALLED)  ## Build the wheel, install it in a fresh environment elsewhere, use it there
 	$(BIN)/python scripts/smoke_wheel.py $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
