@@ -1,10 +1,12 @@
-"""A Ray cluster: how this process connects to it, and what its machines have room for."""
+"""A Ray cluster: connecting to it, what its machines have, and what a piece of work takes of them."""
 
 from __future__ import annotations
 
 import logging
+import math
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sim2real.errors import Sim2RealError, missing_extra
@@ -15,8 +17,7 @@ try:
 except ImportError as error:
     raise missing_extra("ray", "Ray") from error
 
-CPU = "CPU"
-"""Ray's name for the cores of a machine."""
+_CPU = "CPU"
 
 
 def connect(address: str | None) -> bool:
@@ -35,45 +36,75 @@ def connect(address: str | None) -> bool:
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except (ConnectionError, RuntimeError, ValueError, RayError) as error:
-        reason = " ".join(str(error).split())
-        raise Sim2RealError(f"cannot connect to a Ray cluster at {address or 'this machine'}: {reason}") from error
+        where = address or "this machine"
+        raise Sim2RealError(f"cannot connect to a Ray cluster at {where}: {one_line(error)}") from error
     return True
 
 
-def count_room(resources: Mapping[str, float]) -> int:
-    """Return how many pieces of work that take such resources each the machines have room for.
+class Demand:
+    """What each piece of work takes of the machine that it is done on.
 
     Args:
-        resources: By Ray's names: ``CPU``, ``GPU``, ``memory`` [bytes], or custom ones.
+        resources: Amounts by Ray's names: ``CPU``, ``GPU``, ``memory`` [bytes], or custom ones; one CPU if left out.
+        what: Which work, for a message: ``"a job"``.
+
+    Raises:
+        Sim2RealError: An amount is no number, or negative.
     """
-    return sum(
-        min(int(machine.get(name, 0.0) // amount) for name, amount in resources.items() if amount)
-        for machine in _machines()
-    )
+
+    def __init__(self, resources: Mapping[str, float] | None, what: str) -> None:
+        for name, amount in (resources or {}).items():
+            if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not 0 <= amount < math.inf:
+                raise Sim2RealError(f"resources: {name} = {amount!r} must be a number that is not negative.")
+        self._resources = {_CPU: 1.0, **(resources or {})}
+        self._what = what
+
+    def room(self) -> int:
+        """Return how many pieces the machines have room for, if they do nothing else.
+
+        Raises:
+            Sim2RealError: For none.
+        """
+        room = self.count_room()
+        if room == 0:
+            machines = "; ".join(
+                ", ".join(f"{name} = {machine.get(name, 0):g}" for name in self._resources) for machine in _machines()
+            )
+            raise Sim2RealError(
+                f"no machine of the cluster has what {self._what} is to take ({self}); they have: {machines}."
+            )
+        return room
+
+    def count_room(self) -> int:
+        """Return how many pieces the machines have room for now, none while no machine is there."""
+        taken = {name: amount for name, amount in self._resources.items() if amount}
+        return sum(
+            min((int(machine.get(name, 0.0) // amount) for name, amount in taken.items()), default=sys.maxsize)
+            for machine in _machines()
+        )
+
+    def options(self) -> dict[str, Any]:
+        """Return the options of a Ray task or actor that takes it."""
+        amounts = dict(self._resources)
+        options: dict[str, Any] = {"num_cpus": amounts.pop(_CPU), "num_gpus": amounts.pop("GPU", 0)}
+        if "memory" in amounts:
+            options["memory"] = int(amounts.pop("memory"))
+        return options | {"resources": amounts}
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} = {amount:g}" for name, amount in self._resources.items())
 
 
-def no_room(resources: Mapping[str, float], what: str) -> Sim2RealError:
-    """Return the error for resources that no machine has.
+def extend_path(paths: Iterable[str]) -> None:
+    """Find modules where another machine does: a user's own envs, where they stand alike."""
+    sys.path += [path for path in paths if path not in sys.path]
 
-    Args:
-        resources: See :func:`count_room`.
-        what: What is to take them.
-    """
-    wanted = ", ".join(f"{name} = {amount:g}" for name, amount in resources.items())
-    machines = "; ".join(
-        ", ".join(f"{name} = {machine.get(name, 0):g}" for name in resources) for machine in _machines()
-    )
-    return Sim2RealError(f"no machine of the cluster has what {what} is to take ({wanted}); they have: {machines}.")
+
+def one_line(error: Exception) -> str:
+    """Return what an error of Ray says, which may be many lines, as one."""
+    return " ".join(str(error).split())
 
 
 def _machines() -> list[dict[str, float]]:
+    """Return the resources of every machine of the cluster."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-
-
-def options(resources: Mapping[str, float]) -> dict[str, Any]:
-    """Return the options of a Ray task or actor that takes such resources, see :func:`count_room`."""
-    amounts = dict(resources)
-    found: dict[str, Any] = {"num_cpus": amounts.pop(CPU), "num_gpus": amounts.pop("GPU", 0)}
-    if "memory" in amounts:
-        found["memory"] = int(amounts.pop("memory"))
-    return {**found, "resources": amounts}

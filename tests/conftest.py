@@ -1,8 +1,13 @@
 """One torch thread in every test process, and modules beside the tests that spawned workers can import too."""
 
+import os
+
 import pytest
 import torch
 
+# Read when Ray is imported: a cluster of this machine, on its loopback interface, whose workers get their share of it.
+os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+os.environ.setdefault("RAY_worker_niceness", "0")
 torch.set_num_threads(1)
 
 

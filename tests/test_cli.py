@@ -21,7 +21,8 @@ ENVIRONMENT = {
 COMMANDS = {
     "train": [
         "--env", "--env-arg", "--domain", "--randomizer", "--algo", "--set", "--steps", "--seed", "--n-envs",
-        "--eval-every", "--eval-episodes", "--checkpoint-every", "--out", "--resume", "--quiet",
+        "--workers", "--address", "--overlap", "--eval-every", "--eval-episodes", "--checkpoint-every", "--out",
+        "--resume", "--quiet",
     ],
     "transfer": [
         "POLICY", "--target", "--env", "--env-arg", "--domain", "--targets", "--method", "--set", "--steps", "--seeds",

@@ -190,7 +190,7 @@ def _learning(
     """Make a learner with tuned settings and its envs, as ``sim2real train --workers`` does."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    vec_env = make_training_env(world, "uniform", values, values["n_envs"], workers)
+    vec_env = make_training_env(world, "uniform", values, values["n_envs"], workers=workers)
     try:
         learner: Any = make_learner(algo, vec_env, values, seed=0, steps=1_000_000)
         learner.set_logger(Logger(None, []))

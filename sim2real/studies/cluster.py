@@ -19,7 +19,7 @@ import cloudpickle
 
 from sim2real.errors import Sim2RealError, missing_extra
 from sim2real.files import make_folder
-from sim2real.ray_cluster import CPU, connect, count_room, no_room, options
+from sim2real.ray_cluster import Demand, connect, extend_path, one_line
 from sim2real.training.callbacks import Progress
 from sim2real.training.checkpoint import list_checkpoints
 from sim2real.training.folder import RunFolder
@@ -31,7 +31,7 @@ try:
     from ray.util.queue import Empty, Queue
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 except ImportError as error:
-    raise missing_extra("ray", "the executor ray") from error
+    raise missing_extra("ray", "Ray") from error
 
 _PROGRESS_EVERY = 0.5  # s
 _LOOK_EVERY = 2.0  # s between two looks whether there is a new checkpoint
@@ -90,7 +90,7 @@ class RayWorkers:
     def __init__(
         self, address: str | None = None, count: int | None = None, resources: Mapping[str, float] | None = None
     ) -> None:
-        self._resources = {CPU: 1.0, **(resources or {})}
+        self._demand = Demand(resources, "a job")
         self._count = count
         self._attempts: dict[int, _Attempt] = {}
         self._refs: dict[Any, int] = {}
@@ -98,8 +98,7 @@ class RayWorkers:
         self._connected = connect(address)
         try:
             self._looked, self._room = -_NODES_EVERY, 0
-            if self._count_room() == 0:
-                raise no_room(self._resources, "a job")
+            self._demand.room()
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
             self._news = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
         except BaseException:
@@ -134,7 +133,7 @@ class RayWorkers:
         source = None if job.source is None else job.source.read_bytes()
         parcel = _Parcel(self._sent, pack_folder(job.folder) if job.folder.exists() else b"", source)
         # Whether a job is tried again is for the caller to say, who then sends what has come back of it.
-        remote = ray.remote(_do_there).options(**options(self._resources), max_retries=0)
+        remote = ray.remote(_do_there).options(**self._demand.options(), max_retries=0)
         message = cloudpickle.dumps((sys.path, cloudpickle.dumps((function, job))))
         self._refs[remote.remote(message, parcel, self._news)] = self._sent
         self._attempts[self._sent] = _Attempt(task, job.folder)
@@ -177,13 +176,13 @@ class RayWorkers:
         now = time.monotonic()
         if now >= self._looked + _NODES_EVERY:
             self._looked = now
-            self._room = count_room(self._resources)
+            self._room = self._demand.count_room()
         return self._room
 
 
 def _ended(error: Exception) -> Sim2RealError:
-    reason = " ".join(str(error).split())
-    return Sim2RealError(f"its worker in the cluster ended before the work was done: {type(error).__name__}: {reason}")
+    reason = f"{type(error).__name__}: {one_line(error)}"
+    return Sim2RealError(f"its worker in the cluster ended before the work was done: {reason}")
 
 
 def _do_there(message: bytes, parcel: _Parcel, news: Any) -> bytes:
@@ -196,7 +195,7 @@ def _do_there(message: bytes, parcel: _Parcel, news: Any) -> bytes:
         kind, value = "done", None
         try:
             paths, job_message = cloudpickle.loads(message)
-            sys.path += [path for path in paths if path not in sys.path]  # a user's own envs, where they stand alike
+            extend_path(paths)
             function, job = cloudpickle.loads(job_message)
             if parcel.folder:
                 unpack_folder(parcel.folder, place)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import math
 import os
 import shutil
 import time
@@ -230,9 +229,10 @@ def _check_executor(
     for name, value in {"address": address, "resources": resources}.items():
         if value and executor != "ray":
             raise Sim2RealError(f"{name} is for the executor ray, not for {executor}.")
-    for name, amount in (resources or {}).items():
-        if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not 0 <= amount < math.inf:
-            raise Sim2RealError(f"resources: {name} = {amount!r} must be a number that is not negative.")
+    if executor == "ray":
+        from sim2real.ray_cluster import Demand
+
+        Demand(resources, "a job")
 
 
 def _make_pool(

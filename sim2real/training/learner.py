@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from sim2real.training.fast.sac import FastSAC
 from sim2real.training.fast.td3 import FastTD3
 from sim2real.training.hindsight import HindsightReplayBuffer
 from sim2real.training.hyperparameters import OWN
+from sim2real.training.sampler.remote import RemoteVecEnv
 from sim2real.training.sampler.vec_env import ParallelVecEnv
 
 _LEARNERS: Mapping[str, Any] = {"sac": FastSAC, "td3": FastTD3, "ppo": PPO}
@@ -59,6 +60,7 @@ def make_training_env(
     randomizer: RandomizerSpec,
     hyperparameters: Mapping[str, Any],
     n_envs: int,
+    *,
     workers: int = 0,
     address: str | None = None,
 ) -> VecEnv:
@@ -70,20 +72,13 @@ def make_training_env(
         hyperparameters: Full hyperparameters.
         n_envs: How many envs.
         workers: Processes that they step in; this one for 0. What is seen does not depend on it.
-        address: Of the Ray cluster that these are in; this machine alone if ``None``.
+        address: Of the Ray cluster that these are in; this machine if ``None``. Nor does it depend on that.
 
     Raises:
-        Sim2RealError: There is no such cluster, or no room in it.
+        Sim2RealError: There is no such cluster, or it has no room.
     """
     factories: list[Callable[[], Env]] = [partial(world.make, randomizer=randomizer)] * n_envs
-    envs: VecEnv
-    if address is not None:
-        from sim2real.training.sampler.ray_vec_env import RayVecEnv
-
-        envs = RayVecEnv(factories, workers=workers, address=address)
-    else:
-        envs = ParallelVecEnv(factories, workers=workers) if workers else DummyVecEnv(factories)
-    vec_env: VecEnv = VecMonitor(envs)
+    vec_env: VecEnv = VecMonitor(_vectorize(factories, workers, address))
     observation, reward = hyperparameters["normalize_observation"], hyperparameters["normalize_reward"]
     if observation or reward:
         space = vec_env.observation_space
@@ -99,6 +94,14 @@ def make_training_env(
             norm_obs_keys=keys if observation else None,
         )
     return vec_env
+
+
+def _vectorize(factories: Sequence[Callable[[], Env]], workers: int, address: str | None) -> VecEnv:
+    if address is not None:
+        from sim2real.training.sampler.ray_vec_env import RayVecEnv  # it needs an extra
+
+        return RayVecEnv(factories, workers=workers, address=address)
+    return ParallelVecEnv(factories, workers=workers) if workers else DummyVecEnv(list(factories))
 
 
 def _is_normalized(space: gym.Space[Any]) -> bool:
@@ -161,7 +164,7 @@ def make_learner(
 def _one_of(vec_env: VecEnv) -> Env:
     """Return one of its envs, or one like them, to ask what does not depend on the state of an episode."""
     envs = vec_env.unwrapped
-    return envs.prototype if isinstance(envs, ParallelVecEnv) else envs.envs[0]  # type: ignore[attr-defined]
+    return envs.prototype if isinstance(envs, RemoteVecEnv) else envs.envs[0]  # type: ignore[attr-defined]
 
 
 def _goal_offset(vec_env: VecEnv, hindsight: float) -> tuple[int, int]:

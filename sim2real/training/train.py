@@ -31,7 +31,7 @@ from sim2real.training.fast.overlap import OverlapMixin
 from sim2real.training.folder import RunFolder
 from sim2real.training.hyperparameters import default_algorithm, resolve_hyperparameters, tuned_steps
 from sim2real.training.learner import check_spaces, make_learner, make_training_env
-from sim2real.training.sampler.vec_env import ParallelVecEnv
+from sim2real.training.sampler.remote import RemoteVecEnv
 
 Prepare = Callable[[BaseAlgorithm], Sequence[BaseCallback]]
 """Puts a fresh learner into its initial state and returns the callbacks that go with it; a transfer method's part."""
@@ -128,7 +128,9 @@ def train(
         workers: Processes that the envs step in; this one for 0. It changes the speed and nothing else, for the better
             only where steps are slow or envs many. In a script, the call must then stand under
             ``if __name__ == "__main__":``.
-        address: Of the Ray cluster that the workers are in, ``"auto"`` or ``"HOST:PORT"``; this machine if ``None``.
+        address: Of a Ray cluster whose machines the workers are on: ``"HOST:PORT"``, or ``"auto"`` for one that this
+            machine is part of; this machine if ``None``. It changes the speed and nothing else, as ``workers`` does.
+            The machines need the same packages.
         overlap: Let SAC or TD3 learn while the envs step in their workers, at least one. It is then one rollout late,
             so that the result is another one. For studies, leave it off.
         resume: Go on with what ``out`` holds after an interruption; the curve is the one of an uninterrupted run.
@@ -138,8 +140,9 @@ def train(
         The finished run: its folder, its policy and its curve.
 
     Raises:
-        Sim2RealError: Something given is unknown or out of range, the folder holds another run, or a number in the
-            training is not finite. A folder made by this call in which nothing is worth keeping is removed.
+        Sim2RealError: Something given is unknown or out of range, the folder holds another run, there is no such
+            cluster, or a number in the training is not finite. A folder made by this call in which nothing is worth
+            keeping is removed.
     """
     world = World.of(env, kwargs=kwargs, domain_file=domain_file)
     if world.domain_file is not None and world.domain_file.targets:
@@ -257,7 +260,7 @@ def run_training(
         listener: Told the number of steps done.
 
     Raises:
-        Sim2RealError: The folder holds another run, or a number is not finite.
+        Sim2RealError: The folder holds another run, there is no such cluster, or a number is not finite.
     """
     files = RunFolder(folder)
     with files.claim(config.to_dict(), resume=resume):
@@ -267,7 +270,7 @@ def run_training(
             policy = load_policy(files.policy)
         else:
             with _one_thread():
-                policy = _learn(config, files, (workers, address), prepare, listener)
+                policy = _learn(config, files, prepare, listener, workers=workers, address=address)
             policy.save(files.policy)
     return Run(folder=folder, policy=policy, curve=files.read_curve())
 
@@ -275,11 +278,15 @@ def run_training(
 def _learn(
     config: TrainingConfig,
     files: RunFolder,
-    workers: tuple[int, str | None],
     prepare: Prepare | None,
     listener: Progress | None,
+    *,
+    workers: int,
+    address: str | None,
 ) -> Policy:
-    vec_env = make_training_env(config.world, config.randomizer, config.hyperparameters, config.n_envs, *workers)
+    vec_env = make_training_env(
+        config.world, config.randomizer, config.hyperparameters, config.n_envs, workers=workers, address=address
+    )
     evaluator = Evaluator(
         config.world,
         seed=derive_seed(config.seed, "evaluations of a training"),
@@ -296,7 +303,7 @@ def _learn(
         )
         if config.overlap:
             envs = vec_env.unwrapped
-            if not isinstance(envs, ParallelVecEnv):
+            if not isinstance(envs, RemoteVecEnv):
                 raise Sim2RealError("overlap needs envs in processes of their own; give it workers, one at least.")
             assert isinstance(learner, OverlapMixin)
             learner.overlap(envs)

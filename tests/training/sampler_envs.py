@@ -29,6 +29,18 @@ class Wrong(PointMass):
         return super().step(action)
 
 
+class Stubborn(PointMass):
+    """A point mass that refuses its first reset."""
+
+    refused = False
+
+    def reset(self, *, seed=None, options=None):
+        if not self.refused:
+            self.refused = True
+            raise ValueError("not yet")
+        return super().reset(seed=seed, options=options)
+
+
 class Dicts(gym.Env):
     """Dict observations, discrete actions, and infos of every kind, drawn at random."""
 
@@ -77,11 +89,10 @@ def make_reach():
     return World.of("sim2real_envs:sim2real/PandaReach-v0").make(randomizer="uniform")
 
 
-class WhereItIs(PointMass):
-    """A point mass that knows which machine of a Ray cluster it is on."""
+class Placed(PointMass):
+    """A point mass that knows on which node of a Ray cluster it steps."""
 
-    @property
-    def machine(self):
+    def node(self):
         import ray
 
         return ray.get_runtime_context().get_node_id()

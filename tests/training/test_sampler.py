@@ -16,7 +16,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from point_mass import ID, SMALL, PointMass
-from sampler_envs import Dicts, Wrong, make_point, make_reach
+from sampler_envs import Dicts, Stubborn, Wrong, make_point, make_reach
+from sampler_play import assert_same, play
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from sim2real.domains.world import World
@@ -25,37 +26,6 @@ from sim2real.training.fast.sac import FastSAC
 from sim2real.training.sampler.arrays import SharedArrays
 from sim2real.training.sampler.vec_env import ParallelVecEnv
 from sim2real.training.train import make_config, run_training
-
-
-def assert_same(one, other):
-    """Compare what two vectorized envs return, infos and all."""
-    if isinstance(one, dict):
-        assert list(one) == list(other)
-        for key in one:
-            assert_same(one[key], other[key])
-    elif isinstance(one, (list, tuple)):
-        assert len(one) == len(other)
-        for a, b in zip(one, other, strict=True):
-            assert_same(a, b)
-    else:
-        assert type(one) is type(other) or isinstance(one, np.int64)  # how a number of an observation is kept
-        np.testing.assert_array_equal(one, other)
-
-
-def play(vec_env, steps, seed=5):
-    """Return all that is seen in some steps of random actions."""
-    rng = np.random.default_rng(seed)
-    vec_env.seed(seed)
-    vec_env.set_options({"why": "first"})
-    seen = [vec_env.reset(), list(vec_env.reset_infos)]
-    space = vec_env.action_space
-    for _ in range(steps):
-        if isinstance(space, gym.spaces.Discrete):
-            actions = rng.integers(space.n, size=vec_env.num_envs)
-        else:
-            actions = rng.uniform(-1, 1, (vec_env.num_envs, *space.shape)).astype(np.float32)
-        seen += [*vec_env.step(actions), [dict(info) for info in vec_env.reset_infos]]
-    return seen
 
 
 @pytest.mark.parametrize(("factory", "steps"), [(make_point, 45), (Dicts, 60), (make_reach, 60)])
@@ -185,6 +155,16 @@ def test_attributes_and_methods_reach_the_envs():
         vec_env.get_attr("drift")
     vec_env.step_wait()
     vec_env.close()
+    vec_env.close()
+
+
+def test_an_env_that_refuses_a_reset_leaves_no_answer_to_another_request():
+    vec_env = ParallelVecEnv([Stubborn, PointMass], workers=2)
+    with pytest.raises(Sim2RealError, match=r"^env 0 failed at step 0 of episode 1: ValueError: not yet"):
+        vec_env.reset()
+    assert vec_env.get_attr("gain") == [1.0, 1.0]
+    vec_env.reset()
+    assert vec_env.get_attr("refused", indices=[0]) == [True]
     vec_env.close()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from stable_baselines3.common.vec_env import DummyVecEnv
 from stable_baselines3.her import HerReplayBuffer
 
-from sim2real.training.sampler.vec_env import ParallelVecEnv
+from sim2real.training.sampler.remote import RemoteVecEnv
 
 
 class OverlapMixin:
@@ -22,7 +22,7 @@ class OverlapMixin:
     replay_buffer: Any
     _owed: list[tuple[int, int]] | None = None
 
-    def overlap(self, envs: ParallelVecEnv) -> None:
+    def overlap(self, envs: RemoteVecEnv) -> None:
         """Learn from now on while these envs step."""
         self._owed = []
         envs.meanwhile = self.settle

@@ -1,9 +1,9 @@
-"""Arrays that several processes see."""
+"""Arrays that envs show in what happens, of one process or shared by several."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import ItemsView, Mapping
 from multiprocessing.context import SpawnContext
 from typing import Any
 
@@ -18,7 +18,26 @@ Spec = tuple[tuple[int, ...], np.dtype[Any]]
 """Shape and type of an array."""
 
 
-class SharedArrays:
+class Arrays:
+    """Named arrays in the memory of this process.
+
+    Args:
+        specs: What there shall be; zero at first.
+    """
+
+    def __init__(self, specs: Mapping[str, Spec]) -> None:
+        self._arrays = {name: np.zeros(shape, dtype) for name, (shape, dtype) in specs.items()}
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """Return an array, to read and to write."""
+        return self._arrays[name]
+
+    def items(self) -> ItemsView[str, NDArray[Any]]:
+        """Return all of them with their names."""
+        return self._arrays.items()
+
+
+class SharedArrays(Arrays):
     """Named arrays in one block of memory that a process shares with those it spawns.
 
     The block is a file that has no name any more when it is used, so nothing is left behind however the processes end.
@@ -44,16 +63,12 @@ class SharedArrays:
         self._open()
 
     def _open(self) -> None:
-        self._arrays: dict[str, NDArray[Any]] = {}
+        self._arrays = {}
         start = 0
         for name, (shape, dtype) in self._specs.items():
             flat = np.frombuffer(self._block, dtype, math.prod(shape), start)
             self._arrays[name] = flat.reshape(shape)
             start += _room((shape, dtype))
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        """Return an array; what is written to it is seen everywhere."""
-        return self._arrays[name]
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_specs": self._specs, "_block": self._block}

@@ -1,23 +1,19 @@
-"""A vectorized env of Stable-Baselines3 whose envs step in workers of a Ray cluster."""
+"""A vectorized env of Stable-Baselines3 whose envs step on the machines of a Ray cluster."""
 
 from __future__ import annotations
 
-import pickle
 import sys
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sim2real.domains.contract import Env
 from sim2real.errors import Sim2RealError, missing_extra
-from sim2real.ray_cluster import CPU, connect, count_room, no_room, options
-from sim2real.training.sampler.arrays import Spec
-from sim2real.training.sampler.vec_env import END_TIMEOUT, ParallelVecEnv, Worker, check_workers, name_envs, read_answer
-from sim2real.training.sampler.worker import STEP, Arrays, Lane, answer, close_all, make_lanes, step_all
+from sim2real.ray_cluster import Demand, connect, one_line
+from sim2real.training.sampler.actor import EnvActor
+from sim2real.training.sampler.arrays import Arrays
+from sim2real.training.sampler.group import read_answer
+from sim2real.training.sampler.remote import RemoteGroup, RemoteVecEnv
 
 try:
     import ray
@@ -25,31 +21,29 @@ try:
 except ImportError as error:
     raise missing_extra("ray", "Ray") from error
 
-Rows = dict[str, NDArray[Any]]
 
-_ACTION = "action"
+class RayVecEnv(RemoteVecEnv):
+    """Several envs in each of several actors of a Ray cluster, spread over its machines: one training, many machines.
 
-
-class RayVecEnv(ParallelVecEnv):
-    """Several envs in each of several workers of a Ray cluster, so that one training collects from several machines.
-
-    It gives what :class:`ParallelVecEnv` and ``DummyVecEnv`` give for the same envs and seeds, wherever they are.
-    Every step costs a message to each worker and one back, a millisecond or two: it pays where steps are slow, or
-    where there are so many envs that a worker's share takes long. The machines need the same packages as this one.
+    It gives what Stable-Baselines3's ``DummyVecEnv`` gives for the same envs and seeds, whatever the number of actors,
+    as :class:`~sim2real.training.sampler.vec_env.ParallelVecEnv` does. A step is a message to each actor and back, about
+    two milliseconds even on one machine, ten times what it is between processes: it pays where the envs of an actor
+    take longer than that to step, and there is more than one machine. The machines need the same packages as this one.
 
     Args:
         factories: One for each env, picklable.
-        workers: How many; as many as the machines have room for if ``None``, and never more than envs.
-        address: Of the cluster, as ``ray.init`` takes it; a cluster of this machine alone if ``None`` (or the one that
-            ``RAY_ADDRESS`` names). A process that is connected already stays so.
-        resources: What a worker takes of its machine, by Ray's names: ``CPU``, ``GPU``, ``memory`` [bytes], or custom
+        workers: Actors; as many as the machines have room for if ``None``, and never more than envs.
+        address: Of the cluster, as ``ray.init`` takes it; a cluster of this machine alone, ended by ``close()``, if
+            ``None`` (or the one that ``RAY_ADDRESS`` names). A process that is connected already stays so.
+        resources: What an actor takes of its machine, by Ray's names: ``CPU``, ``GPU``, ``memory`` [bytes], or custom
             ones; one CPU if left out.
-        timeout: How long a worker may take for a step, a reset or an answer [s].
-        on_failure: See :class:`ParallelVecEnv`; a worker is restarted on any machine that has room.
+        timeout: How long an actor may take for a step, a reset or an answer [s].
+        on_failure: What to do when an actor or its machine dies or hangs, or one of its envs raises: ``"raise"``, or
+            ``"restart"`` the actor where there is room, as ``ParallelVecEnv`` restarts a worker.
 
     Raises:
         Sim2RealError: An argument is out of range, a factory cannot be pickled or raises, there is no cluster at the
-            address, or it has no room for the workers.
+            address, or it has no room for so many actors.
     """
 
     def __init__(
@@ -62,134 +56,89 @@ class RayVecEnv(ParallelVecEnv):
         timeout: float = 60.0,
         on_failure: Literal["raise", "restart"] = "raise",
     ) -> None:
-        self._resources = {CPU: 1.0, **(resources or {})}
-        self._connected = connect(address)
+        self._address, self._demand = address, Demand(resources, "an actor with envs")
         super().__init__(factories, workers=workers, timeout=timeout, on_failure=on_failure)
 
-    def close(self) -> None:
-        """End the workers, and the connection if this has made it; a second call does nothing."""
-        super().close()
-        if self._connected:
-            self._connected = False
-            ray.shutdown()
+    def _enter(self) -> None:
+        if connect(self._address):
+            self._exit.callback(ray.shutdown)
 
-    def _count_workers(self, workers: int | None) -> int:
-        if workers is not None:
-            check_workers(workers)
-        room = count_room(self._resources)
-        wanted = min(room if workers is None else workers, len(self._factories))
-        if room == 0:
-            raise no_room(self._resources, "a worker")
-        if wanted > room:
-            raise Sim2RealError(f"workers = {wanted}: the cluster has room for {room}.")
-        return wanted
+    def _count_groups(self, workers: int | None) -> int:
+        room = self._demand.room()
+        if workers is not None and min(workers, len(self._factories)) > room:
+            raise Sim2RealError(
+                f"workers = {workers}, but the cluster has room for {room} that take {self._demand} each; ask for "
+                "fewer, or let more machines join it."
+            )
+        return room if workers is None else workers
 
-    def _make_arrays(self) -> Arrays:
-        return _make(self._specs)
-
-    def _make_worker(self, indices: range, factories: bytes) -> Worker:
-        assert isinstance(self._arrays, dict)
-        return _Remote(indices, factories, self._specs, self._arrays, self._resources)
+    def _make_group(self, indices: range, factories: bytes) -> RemoteGroup:
+        return _Actor(indices, factories, self._arrays, self._demand)
 
 
-class _Remote:
-    """A worker of the cluster.
+class _Actor(RemoteGroup):
+    """The end of an actor that is here.
 
     Args:
         indices: Of its envs.
         factories: Of its envs, pickled.
-        specs: Of the arrays.
-        arrays: Those here, whose rows are sent there and brought back.
-        resources: What it takes of its machine.
+        arrays: Where what they show is put.
+        demand: What it takes of its machine.
     """
 
-    def __init__(
-        self, indices: range, factories: bytes, specs: Mapping[str, Spec], arrays: Rows, resources: Mapping[str, float]
-    ) -> None:
-        self.indices = indices
-        self._arguments = (indices, factories, dict(specs), list(sys.path))
-        self._arrays, self._resources = arrays, resources
-        self._actor: Any
-        self._due: deque[Any]
-        self.start()
+    def __init__(self, indices: range, factories: bytes, arrays: Arrays, demand: Demand) -> None:
+        super().__init__(indices)
+        self._factories, self._arrays, self._demand = factories, arrays, demand
+        self._specs = {name: ((len(indices), *array.shape[1:]), array.dtype) for name, array in arrays.items()}
 
     def start(self) -> None:
-        # That an actor is restarted by Ray would lose its envs unseen.
-        host = ray.remote(_Host).options(**options(self._resources), scheduling_strategy="SPREAD", max_restarts=0)
-        self._actor = host.remote(*self._arguments)
-        self._due = deque([self._actor.make.remote()])
+        # It is not for Ray to start it again: it would be one without envs.
+        actor: Any = ray.remote(EnvActor)
+        options = {"scheduling_strategy": "SPREAD", "max_restarts": 0, **self._demand.options()}
+        self._actor = actor.options(**options).remote(self.indices[0], self._specs)
+        self._where = self._actor.where.remote()
+        self._request(self._actor.make.remote(sys.path, self._factories), self.indices)
 
-    def send_bytes(self, message: bytes) -> None:
-        rows = slice(self.indices.start, self.indices.stop)
-        actions = self._arrays[_ACTION][rows] if message == STEP else None
-        self._due.append(self._actor.do.remote(message, actions))
+    def _request(self, ref: Any, rows: range) -> None:
+        self._ref, self._rows = ref, slice(rows.start, rows.stop)
+
+    def step(self) -> None:
+        actions = self._arrays["action"][self.indices.start : self.indices.stop]
+        self._request(self._actor.step.remote(actions), self.indices)
+
+    def ask(self, index: int, request: str, arguments: bytes) -> None:
+        self._request(self._actor.answer.remote(index, request, arguments), range(index, index + 1))
 
     def receive(self, seconds: float, task: str) -> Any:
-        ref = self._due.popleft()
         try:
-            message, rows = ray.get(ref, timeout=seconds)
+            answer, shown = ray.get(self._ref, timeout=seconds)
         except GetTimeoutError:
             raise Sim2RealError(f"{self} has not answered for {seconds:g} s; it was to {task}.") from None
         except RayError as error:
-            raise Sim2RealError(f"{self} has died ({type(error).__name__}); it was to {task}.") from None
-        for name, part in rows.items():
-            self._arrays[name][self.indices.start : self.indices.stop] = part
-        return read_answer(message)
+            raise Sim2RealError(f"{self} has died ({_death(error)}); it was to {task}.") from error
+        for name, part in shown.items():
+            self._arrays[name][self._rows] = part
+        return read_answer(answer)
 
-    def let_go(self) -> None:
-        with suppress(RayError):
-            if ray.is_initialized():
-                self._due = deque([self._actor.close.remote()])
+    def dismiss(self) -> None:
+        if ray.is_initialized():
+            self._request(self._actor.close.remote(), self.indices)
 
-    def end(self, seconds: float = 0.0) -> None:
-        with suppress(RayError):
-            if ray.is_initialized():
-                ray.wait(list(self._due), timeout=min(seconds, END_TIMEOUT))
+    def end(self, seconds: float) -> None:
+        if ray.is_initialized():  # or Ray has ended it
+            with suppress(RayError):
+                ray.wait([self._ref], timeout=seconds)
                 ray.kill(self._actor)
 
     def __str__(self) -> str:
-        return f"the worker in the cluster of {name_envs(self.indices)}"
+        try:
+            machine = f"on {ray.get(self._where, timeout=0)}"
+        except (GetTimeoutError, RayError):
+            machine = f"that is to take {self._demand}"
+        return f"the actor {super().__str__()} {machine}"
 
 
-class _Host:
-    """What runs in the cluster: the envs of a worker, and arrays of its own for them."""
-
-    def __init__(self, indices: range, factories: bytes, specs: Mapping[str, Spec], paths: Sequence[str]) -> None:
-        self._indices, self._factories = indices, factories
-        self._rows = slice(indices.start, indices.stop)
-        self._arrays = _make(specs)
-        self._lanes: list[Lane] = []
-        sys.path += [path for path in paths if path not in sys.path]  # a user's own envs, where they stand alike
-
-    def make(self) -> tuple[bytes, Rows]:
-        """Make the envs."""
-        outbox = _Outbox()
-        make_lanes(outbox, self._lanes, self._arrays, self._indices.start, self._factories)
-        return outbox.message, {}
-
-    def do(self, message: bytes, actions: NDArray[Any] | None) -> tuple[bytes, Rows]:
-        """Do what a message asks for; return the answer and what the envs show then."""
-        outbox = _Outbox()
-        if message == STEP:
-            self._arrays[_ACTION][self._rows] = actions
-            step_all(outbox, self._lanes)
-        else:
-            answer(outbox, self._lanes, *pickle.loads(message))
-        return outbox.message, {name: part[self._rows] for name, part in self._arrays.items() if name != _ACTION}
-
-    def close(self) -> None:
-        """Close the envs."""
-        close_all(self._lanes)
-
-
-class _Outbox:
-    """Keeps the one answer that is sent."""
-
-    message = b""
-
-    def send_bytes(self, message: bytes) -> None:
-        self.message = message
-
-
-def _make(specs: Mapping[str, Spec]) -> Rows:
-    return {name: np.zeros(shape, dtype) for name, (shape, dtype) in specs.items()}
+def _death(error: RayError) -> str:
+    """Return why an actor has died, in a few of the many words that Ray has for it."""
+    _, known, reason = one_line(error).partition("The actor is dead because ")
+    return reason.partition(". ")[0] if known else type(error).__name__
