@@ -85,7 +85,9 @@ def study(
 
 
 def search(
-    file: Annotated[Path, typer.Argument(metavar="SEARCH", help="YAML file that names what is searched, and for what.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="SEARCH", help="YAML file that names what is searched, and for what.")
+    ],
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder of the search; run again to go on.", rich_help_panel=OUTPUT)
     ],

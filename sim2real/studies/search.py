@@ -13,7 +13,7 @@
       name: uniform
       ranges:
         payload: [0.0, {low: 0.1, high: 1.5}]      # how heavy at most?
-        base_height: {half_width: {low: 0.0, high: 0.02}}
+        motor_strength: {half_width: {low: 0.0, high: 0.3}}
     objective:                     # in validation worlds, which are no test worlds any more
       targets: [mild]              # as in a study; left out: the source, its parameters drawn as randomizer says
       measure: success             # or return; success if left out, where the world says so
@@ -264,10 +264,10 @@ def read_search(path: str | Path) -> Search:
             raise unknown_name("measure", aims["measure"], MEASURES)
     episodes = read.whole(aims, "episodes", _EPISODES)
     seeds = read.seeds()
+    faults.check()
     with faults.noted():
         if not [*dimensions(hyperparameters), *dimensions(randomizer)]:
             raise Sim2RealError("nothing is searched; give a hyperparameter low and high, or choices.")
-    faults.check()
     assert world is not None
     space = faults.attempt(lambda: _space(world), DomainSpace())
     faults.check()
