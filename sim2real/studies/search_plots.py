@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 
 from sim2real.studies.plots import LIGHT, Theme, style
 from sim2real.studies.search import Search
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from sim2real.studies.trials import Trial
 
 _COLUMNS = 3
+_MARGIN = 1.1  # factor beyond the ends of a logarithmic axis
 
 
 def search_figure(search: Search, trials: Sequence[Trial], theme: Theme = LIGHT) -> Figure:
@@ -69,6 +71,11 @@ def _draw_slice(axes: Axes, dimension: Dimension, done: Sequence[Trial], theme: 
         axes.set_xlim(-0.5, len(labels) - 0.5)
     elif dimension.log:
         axes.set_xscale("log")
+        ends = (dimension.low, dimension.high)
+        axes.set_xlim(ends[0] / _MARGIN, ends[1] * _MARGIN)
+        ticks = (ends[0], math.sqrt(ends[0] * ends[1]), ends[1])
+        axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
+        axes.xaxis.set_minor_formatter(NullFormatter())
     # Later trials are darker: where the search has looked last.
     axes.scatter(
         given, values, c=[trial.number for trial in done], cmap="Blues", edgecolors=theme.transfer, linewidths=0.8,

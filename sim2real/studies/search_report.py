@@ -161,10 +161,10 @@ def tuned_words(results: Mapping[str, Any]) -> str:
 def selection_words(results: Mapping[str, Any]) -> str:
     """Return what a search means for what is judged later."""
     worlds = list(results["selected_on"]["worlds"])
-    what = f"{worlds[0]} was" if len(worlds) == 1 else f"{', '.join(worlds)} were"
+    gone = "which is no test world" if len(worlds) == 1 else "which are no test worlds"
     return (
-        f"{what} used for selection, and no test world any more; and what the best of many trials has reached is "
-        f"more than it will reach again. Judge it by a training with another seed, in another world."
+        f"It was selected in {', '.join(worlds)}, {gone} any more, and the best of many trials has had luck, too: "
+        f"judge it by a training with another seed, in another world."
     )
 
 
@@ -176,6 +176,8 @@ def search_table(results: Mapping[str, Any]) -> Table:
         table.add_column(name, justify="right")
     for row in rows[:_SHOWN]:
         table.add_row(*row)
+    if len(rows) > _SHOWN:
+        table.caption, table.caption_justify = f"The first {_SHOWN} of {len(rows)} trials.", "left"
     return table
 
 
@@ -188,7 +190,7 @@ def search_markdown(results: Mapping[str, Any]) -> str:
     if results["best"] is not None:
         parts += [
             f"Train with it, with a seed that is new:\n\n    {join(results['best']['command'])}",
-            selection_words(results)[:1].upper() + selection_words(results)[1:],
+            selection_words(results),
         ]
     parts += ["![All trials](trials.png)", table]
     parts += ["Trials that failed:", "\n".join(failures)] if failures else []
