@@ -159,12 +159,15 @@ def tuned_words(results: Mapping[str, Any]) -> str:
 
 
 def selection_words(results: Mapping[str, Any]) -> str:
-    """Return what a search means for what is judged later."""
+    """Return what a search that has a best trial means for what is judged later."""
     worlds = list(results["selected_on"]["worlds"])
+    alone = (
+        " With a single seed, a lucky training looks like good values." if len(results["best"]["scores"]) == 1 else ""
+    )
     gone = "which is no test world" if len(worlds) == 1 else "which are no test worlds"
     return (
         f"It was selected in {', '.join(worlds)}, {gone} any more, and the best of many trials has had luck, too: "
-        f"judge it by a training with another seed, in another world."
+        f"judge it by a training with another seed, in another world.{alone}"
     )
 
 

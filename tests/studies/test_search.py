@@ -241,6 +241,7 @@ def test_what_was_selected_on_is_told_by_the_policy_too(finished):
     assert (told["measure"], told["trials"], told["trial"]) == ("success", 13, finished.best["number"])
     assert yaml.safe_load((finished.folder / "best.yaml").read_text())["selected_on"] == told
     assert "selected in shifted, far, which are no test worlds any more" in (finished.folder / "trials.md").read_text()
+    assert "With a single seed, a lucky training" in (finished.folder / "trials.md").read_text()
 
 
 def test_the_command_it_prints_trains_the_best(finished, tmp_path, monkeypatch):
