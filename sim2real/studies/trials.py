@@ -55,7 +55,7 @@ class Trial:
 
 
 class Trials:
-    """The trials of one search, in a file that Optuna and its dashboard read, too.
+    """The trials of one search, in a file that Optuna itself reads, too.
 
     Every step is one line of it: what is chosen, all values at once, and how it ended. The values of a trial follow
     from those before it, from what is known of them, and from its number, and from nothing that a process remembers.
