@@ -83,6 +83,12 @@ def resolve_hyperparameters(algo: str, world: World, overrides: Mapping[str, Any
     return values
 
 
+def is_whole(name: str) -> bool:
+    """Return whether a hyperparameter can only be a whole number."""
+    check = _RULES[name][0] if name in _RULES else None
+    return check is not None and check(2) and not check(1.5)
+
+
 def default_algorithm(world: World) -> str:
     """Return the algorithm that learns a world where the user names none: the tuned one, SAC where none is."""
     return tuned_algorithm(*_names(world))
