@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sim2real.evaluation.evaluate import Evaluation, evaluate
     from sim2real.studies.report import write_report
     from sim2real.studies.run import StudyResult, run_study
+    from sim2real.studies.search_run import SearchResult, run_search
     from sim2real.training.train import Run, train
     from sim2real.transfer.transfer import TransferResult, transfer
 
@@ -44,12 +45,14 @@ _MODULES = {
     "Parameter": "sim2real.domains.space",
     "Policy": "sim2real.deployment.policy",
     "Run": "sim2real.training.train",
+    "SearchResult": "sim2real.studies.search_run",
     "StudyResult": "sim2real.studies.run",
     "TransferResult": "sim2real.transfer.transfer",
     "World": "sim2real.domains.world",
     "check_env": "sim2real.domains.check_env",
     "evaluate": "sim2real.evaluation.evaluate",
     "load_policy": "sim2real.deployment.bundle",
+    "run_search": "sim2real.studies.search_run",
     "run_study": "sim2real.studies.run",
     "train": "sim2real.training.train",
     "write_report": "sim2real.studies.report",
@@ -63,6 +66,7 @@ __all__ = [
     "Parameter",
     "Policy",
     "Run",
+    "SearchResult",
     "Sim2RealError",
     "StudyResult",
     "TransferResult",
@@ -71,6 +75,7 @@ __all__ = [
     "check_env",
     "evaluate",
     "load_policy",
+    "run_search",
     "run_study",
     "train",
     "transfer",

@@ -146,7 +146,7 @@ def test_a_mistake_on_the_command_line_is_one_line_and_exit_code_2(args, message
             "unknown env 'my_pkg:Cart-v0': there is no module 'my_pkg' here; run from the folder that holds it, or add "
             "that folder to PYTHONPATH.",
         ),
-        ([*TRAIN, "--algo", "sacc"], "unknown algorithm 'sacc'. Did you mean 'sac'? Known: ppo, sac, td3."),
+        ([*TRAIN, "--algo", "sacc"], "unknown algorithm 'sacc'. Did you mean 'sac'? Known: ppo, sac, td3, tqc."),
         (
             [*TRAIN, "--randomizer", "unifrom"],
             "unknown randomizer 'unifrom'. Did you mean 'uniform'? Known: none, uniform.",
@@ -261,7 +261,7 @@ def test_json_has_standard_output_to_itself(capsys):
     for world in json.loads(shown.out):
         assert {"env", "what", "parameters", "targets"} <= set(world)
         assert "nominal" in world["targets"]
-        assert world["algo"] in ("sac", "td3", "ppo")
+        assert world["algo"] in ("sac", "td3", "tqc", "ppo")
         assert world["steps"] is None or f"{world['algo']} {world['steps']:,}" in shown.err
         assert world["env"] in shown.err
 

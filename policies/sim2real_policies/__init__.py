@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-ALGORITHMS = ("sac", "td3", "ppo")
+ALGORITHMS = ("sac", "td3", "tqc", "ppo")
 """Algorithms that hyperparameters are kept for; where several are tuned for an env, the first is its usual one."""
 
 

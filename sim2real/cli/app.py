@@ -40,6 +40,7 @@ def _root(
 app.command("train", rich_help_panel=_LEARN)(learn.train)
 app.command("transfer", rich_help_panel=_LEARN)(learn.transfer)
 app.command("study", rich_help_panel=_LEARN)(study.study)
+app.command("search", rich_help_panel=_LEARN)(study.search)
 app.command("evaluate", rich_help_panel=_JUDGE)(learn.evaluate)
 app.command("report", rich_help_panel=_JUDGE)(learn.report)
 app.command("play", rich_help_panel=_JUDGE)(play.play)

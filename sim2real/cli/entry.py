@@ -88,7 +88,7 @@ def _usage(error: typer.TyperException) -> str:
 
 
 def _how_to_resume(args: Sequence[str]) -> str:
-    if args and args[0] == "study":
+    if args and args[0] in ("study", "search"):
         return f"Go on with: {shlex.join(['sim2real', *args])}"
     if not args or args[0] not in _RESUMABLE:
         return ""

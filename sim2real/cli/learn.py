@@ -36,7 +36,7 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Learning algorithm: sac, td3 or ppo.",
+            help="Learning algorithm: sac, td3, tqc or ppo.",
             rich_help_panel=LEARNING,
             show_default="the one tuned for the env, or sac",
         ),
@@ -68,7 +68,7 @@ def train(
         bool,
         typer.Option(
             "--overlap",
-            help="Let sac or td3 learn while the environments step in their workers, one step late.",
+            help="Let sac, td3 or tqc learn while the environments step in their workers, one step late.",
             rich_help_panel=LEARNING,
         ),
     ] = False,

@@ -17,6 +17,7 @@ WORLD = "World"
 LEARNING = "Learning"
 EVALUATION = "Evaluation"
 OUTPUT = "Output"
+EXECUTION = "Execution"
 
 
 def at_least(low: int) -> Callable[[str | int], int]:
@@ -118,6 +119,44 @@ JsonFile = Annotated[
 ]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress bar and no closing words.", rich_help_panel=OUTPUT)
+]
+
+JobsAtATime = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        parser=at_least(1),
+        metavar="N",
+        help="Jobs at a time.",
+        show_default="all cores, or what the cluster has room for",
+        rich_help_panel=EXECUTION,
+    ),
+]
+Executor = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help="local: processes of this machine. ray: a Ray cluster.", rich_help_panel=EXECUTION
+    ),
+]
+ClusterAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT",
+        help="Of the Ray cluster; auto finds one that this machine is part of.",
+        show_default="RAY_ADDRESS, or one of this machine alone",
+        rich_help_panel=EXECUTION,
+    ),
+]
+Resources = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--resource",
+        metavar="NAME=AMOUNT",
+        help="What a job takes of a machine, by Ray's names: CPU, GPU, memory, your own; may be repeated.",
+        show_default="CPU=1",
+        rich_help_panel=EXECUTION,
+    ),
 ]
 
 _EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")

@@ -1,4 +1,4 @@
-"""The command about whole grids of transfers."""
+"""The commands about many runs: grids of transfers, and searches."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from sim2real.cli.options import OUTPUT
 from sim2real.cli.output import Output
 from sim2real.errors import Sim2RealError
 
-EXECUTION = "Execution"
-
 if TYPE_CHECKING:
     from rich.table import Table
 
     from sim2real.studies.plan import Plan
     from sim2real.studies.run import StudyFolder
+    from sim2real.studies.search import Search
 
 
 def study(
@@ -39,40 +38,10 @@ def study(
             show_default="all",
         ),
     ] = "*",
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            parser=options.at_least(1),
-            metavar="N",
-            help="Jobs at a time.",
-            show_default="all cores, or what the cluster has room for",
-            rich_help_panel=EXECUTION,
-        ),
-    ] = None,
-    executor: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="local: processes of this machine. ray: a Ray cluster.", rich_help_panel=EXECUTION
-        ),
-    ] = "local",
-    address: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT",
-            help="Of the Ray cluster; auto finds one that this machine is part of.",
-            show_default="RAY_ADDRESS, or one of this machine alone",
-            rich_help_panel=EXECUTION,
-        ),
-    ] = None,
-    resource: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=AMOUNT",
-            help="What a job takes of a machine, by Ray's names: CPU, GPU, memory, your own; may be repeated.",
-            show_default="CPU=1",
-            rich_help_panel=EXECUTION,
-        ),
-    ] = None,
+    workers: options.JobsAtATime = None,
+    executor: options.Executor = "local",
+    address: options.ClusterAddress = None,
+    resource: options.Resources = None,
     json_file: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -113,6 +82,73 @@ def study(
         raise Sim2RealError(
             f"{which} {first['job']!r}: {first['reason']} The same command tries {'them' if count > 1 else 'it'} again."
         )
+
+
+def search(
+    file: Annotated[
+        Path, typer.Argument(metavar="SEARCH", help="YAML file that names what is searched, and for what.")
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of the search; run again to go on.", rich_help_panel=OUTPUT)
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print what is searched and about how long it takes.")
+    ] = False,
+    workers: options.JobsAtATime = None,
+    executor: options.Executor = "local",
+    address: options.ClusterAddress = None,
+    resource: options.Resources = None,
+    json_file: options.JsonFile = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Search hyperparameters and randomization ranges; what was killed goes on when the same command is given again."""
+    import_from_here()
+    output = Output(json_file, quiet=quiet)
+    from sim2real.studies.search import read_search
+    from sim2real.studies.search_report import search_table, selection_words, tuned_words
+    from sim2real.studies.search_run import estimate_search, run_search
+
+    if dry_run:
+        wanted, processes = read_search(file), workers or os.cpu_count() or 1
+        output.show(_dimensions(wanted))
+        left, seconds, basis = estimate_search(wanted, out, processes)
+        output.say(
+            f"{left} of {wanted.trials} x {len(wanted.seeds)} trainings to do, {wanted.training_steps:,} steps each: "
+            f"about {seconds / 60:,.0f} min with {processes} processes ({basis}), and "
+            f"{wanted.objective.episodes * len(wanted.objective.worlds)} validation episodes after each"
+        )
+        output.json(wanted.to_dict())
+        return
+    done = run_search(
+        file,
+        out,
+        executor=executor,
+        workers=workers,
+        address=address,
+        resources=options.key_values(resource, "--resource"),
+        progress=output.progress,
+    )
+    output.show(search_table(done.results))
+    if done.best is not None:
+        output.say(" ".join(filter(None, (tuned_words(done.results), selection_words(done.results)))))
+    best = () if done.best is None else ("best.yaml", "best")
+    output.made(*(done.folder / name for name in (*best, "trials.md", "trials.json", "trials.parquet", "trials.png")))
+    output.json(done.results)
+    if done.best is None:
+        reasons = [trial["reason"] for trial in done.results["trials"] if trial["reason"]]
+        raise Sim2RealError(f"all {len(reasons)} trials failed; the first: {reasons[0]}")
+    output.next(done.best["command"], ["tensorboard", "--logdir", str(done.folder / "jobs")])
+
+
+def _dimensions(search: Search) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table("searched", "values", "tuned", box=SIMPLE_HEAD, pad_edge=False)
+    tuned = search.tuned()
+    for dimension in search.dimensions:
+        table.add_row(dimension.name, str(dimension), str(tuned.get(dimension.name, "")))
+    return table
 
 
 def _jobs(plan: Plan, files: StudyFolder) -> Table:

@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gymnasium import spaces
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from stable_baselines3.common.policies import BasePolicy
     from torch import nn
 
-ALGORITHMS = ("ppo", "sac", "td3")
+ALGORITHMS = ("ppo", "sac", "td3", "tqc")
 POLICIES = ("MlpPolicy", "MultiInputPolicy")
 
 _ACTIVATIONS = {
@@ -40,6 +41,7 @@ _KEYWORDS = {
     "ppo": {**_COMMON, **_SDE, "full_std": "bool", "squash_output": "bool"},
     "sac": {**_COMMON, **_SDE, "clip_mean": "number", "n_critics": "count"},
     "td3": {**_COMMON, "n_critics": "count"},
+    "tqc": {**_COMMON, **_SDE, "clip_mean": "number", "n_critics": "count", "n_quantiles": "count"},
 }
 # How a network is initialised and optimised is no part of what a trained policy is.
 _FORGOTTEN = ("ortho_init", "optimizer_class", "optimizer_kwargs", "normalize_images")
@@ -86,11 +88,10 @@ def algorithm_class(algo: str) -> type[BaseAlgorithm]:
     Raises:
         Sim2RealError: The name is unknown.
     """
-    import stable_baselines3
-
     if algo not in ALGORITHMS:
         raise unknown_name("algorithm", algo, ALGORITHMS)
-    chosen: type[BaseAlgorithm] = getattr(stable_baselines3, algo.upper())
+    module = import_module("sb3_contrib" if algo == "tqc" else "stable_baselines3")
+    chosen: type[BaseAlgorithm] = getattr(module, algo.upper())
     return chosen
 
 

@@ -71,7 +71,7 @@ class Policy:
         network: How its networks are built.
         observation_space: What it reads, before normalisation.
         action_space: What it returns.
-        weights: Every tensor of its networks by name (critics and targets too), and ``log_ent_coef`` for SAC.
+        weights: Every tensor of its networks by name (critics and targets too), and ``log_ent_coef`` for SAC and TQC.
         normalizer: Applied to each observation, if any.
         metadata: Where it comes from.
 
@@ -101,7 +101,7 @@ class Policy:
         self.module = build(network, observation_space, action_space, count)
         self.log_ent_coef: float | None = None
         expected = {name: tuple(tensor.shape) for name, tensor in self.module.state_dict().items()}
-        if LOG_ENT_COEF in weights and network.algo == "sac":
+        if LOG_ENT_COEF in weights and network.algo in ("sac", "tqc"):
             expected[LOG_ENT_COEF] = (1,)
             self.log_ent_coef = float(weights[LOG_ENT_COEF].ravel()[0])
         _check_weights(weights, expected)
@@ -113,7 +113,7 @@ class Policy:
 
     @property
     def algo(self) -> str:
-        """``"ppo"``, ``"sac"`` or ``"td3"``."""
+        """``"ppo"``, ``"sac"``, ``"td3"`` or ``"tqc"``."""
         return self.network.algo
 
     @property
@@ -299,7 +299,7 @@ def _mean_action(network: NetworkSpec, module: Any) -> Callable[[Any], torch.Ten
             return lambda obs: torch.tanh(last(layers(extract(obs))))
         return lambda obs: last(layers(extract(obs)))
     actor = module.actor
-    if network.algo == "sac":
+    if network.algo in ("sac", "tqc"):
         return lambda obs: torch.tanh(actor.mu(actor.latent_pi(actor.features_extractor(obs))))
     return lambda obs: actor.mu(actor.features_extractor(obs))
 

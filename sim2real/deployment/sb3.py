@@ -24,8 +24,13 @@ from sim2real.files import cannot_write
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
 
-# Keys that only this algorithm's saved data has.
-_MARKS = {"ppo": "clip_range", "sac": "target_entropy", "td3": "target_policy_noise"}
+# Keys of an algorithm's saved data that those below it lack.
+_MARKS = {
+    "ppo": "clip_range",
+    "tqc": "top_quantiles_to_drop_per_net",
+    "sac": "target_entropy",
+    "td3": "target_policy_noise",
+}
 _NOT_HYPERPARAMETERS = ("policy", "env", "policy_kwargs", "use_sde", "seed", "device", "verbose", "tensorboard_log")
 
 
@@ -33,7 +38,7 @@ def from_sb3_zip(path: str | Path, vec_normalize_path: str | Path | None = None)
     """Convert a model that SB3 saved. This **unpickles**: only for files that you trust.
 
     Args:
-        path: What ``SAC.save``, ``TD3.save`` or ``PPO.save`` wrote.
+        path: What ``SAC.save``, ``TD3.save``, ``TQC.save`` or ``PPO.save`` wrote.
         vec_normalize_path: What ``VecNormalize.save`` wrote, if the model was trained with one.
 
     Raises:

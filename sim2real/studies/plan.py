@@ -113,6 +113,25 @@ def _address(description: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_ADDRESS]
 
 
+def check_pair(policy: Policy | None, world: World, there: World) -> None:
+    """Refuse a target that a policy, or one that is trained in a world, does not fit.
+
+    Raises:
+        Sim2RealError: Spaces or channels differ.
+    """
+    with closing(there.make()) as target:
+        if policy is not None:
+            check_policy_fits(policy, target)
+            return
+        with closing(world.make()) as env:
+            seen = (env.observation_space, observation_channels(env))
+            done = (env.action_space, action_channels(env))
+            check_fits(
+                (*seen, target.observation_space, observation_channels(target)),
+                (*done, target.action_space, action_channels(target)),
+            )
+
+
 class _Planner:
     def __init__(self, study: Study) -> None:
         self._study, self._faults = study, Faults(study.name)
@@ -218,7 +237,7 @@ class _Planner:
             some = True
             with self._faults.noted(f"{labels['source']} into {target}"):
                 there = self._target(world, place)
-                self._check_pair(policy, world, there)
+                check_pair(policy, world, there)
                 for cell in wanted:
                     with self._faults.noted(f"method {cell['method']}, {cell['steps']} steps"):
                         self._cell(cell, there, hyperparameters, sources)
@@ -236,20 +255,6 @@ class _Planner:
         for name, value in overrides.items():
             with self._faults.noted(place):
                 resolve_hyperparameters(algo, world, {name: value})
-
-    @staticmethod
-    def _check_pair(policy: Policy | None, world: World, there: World) -> None:
-        with closing(there.make()) as target:
-            if policy is not None:
-                check_policy_fits(policy, target)
-                return
-            with closing(world.make()) as env:
-                seen = (env.observation_space, observation_channels(env))
-                done = (env.action_space, action_channels(env))
-                check_fits(
-                    (*seen, target.observation_space, observation_channels(target)),
-                    (*done, target.action_space, action_channels(target)),
-                )
 
     def _cell(
         self, labels: Mapping[str, Any], there: World, hyperparameters: Mapping[str, Any], sources: Mapping[int, str]

@@ -9,7 +9,7 @@ import shutil
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -60,8 +60,8 @@ class StudyResult:
         return list(self.results["failures"])
 
 
-class StudyFolder:
-    """Where each file of a study stands.
+class JobsFolder:
+    """Where the files of jobs stand.
 
     Args:
         path: The folder; it need not exist yet.
@@ -69,12 +69,6 @@ class StudyFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.results = path / "results.json"
-        self.curves = path / "curves.jsonl"
-        self.table = path / "results.md"
-        self.parquet = path / "results.parquet"
-        self.hparams = path / "hparams"
-        self.study = path / "study.yaml"
 
     def job(self, address: str) -> Path:
         """Return the run folder of a job."""
@@ -83,6 +77,23 @@ class StudyFolder:
     def seconds(self, address: str) -> Path:
         """Return the file that says how long a finished job took and how often it was evaluated."""
         return self.job(address) / "seconds.json"
+
+
+class StudyFolder(JobsFolder):
+    """Where each file of a study stands.
+
+    Args:
+        path: The folder; it need not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.results = path / "results.json"
+        self.curves = path / "curves.jsonl"
+        self.table = path / "results.md"
+        self.parquet = path / "results.parquet"
+        self.hparams = path / "hparams"
+        self.study = path / "study.yaml"
 
     def bundle(self, address: str) -> Path:
         """Return where a policy that was there is kept."""
@@ -161,28 +172,28 @@ def run_study(
     """
     plan, files = plan_study(file), StudyFolder(Path(out))
     wanted = part(plan, only)
-    _check_executor(executor, workers, address, resources)
+    check_executor(executor, workers, address, resources)
     make_folder(files.path)
     with locked(files.path):
         write_atomic(files.study, Path(file).read_bytes())
         for address, data in plan.bundles.items():
             make_folder(files.bundle(address).parent)
             write_atomic(files.bundle(address), data)
-        done = {address for address, job in plan.jobs.items() if _is_done(job, files)}
+        done = {address for address, job in plan.jobs.items() if is_done(job, files)}
         todo = [job for address, job in wanted.jobs.items() if address not in done]
         failures: dict[str, str] = {}
         if todo:
             with show_progress(progress) as bars:
                 title = f"study, {len(todo)} of {len(wanted.jobs)} jobs"
                 listener = bars.add(title, sum(job.steps for job in todo))
-                with _make_pool(executor, workers, address, resources) as pool:
+                with make_pool(executor, workers, address, resources) as pool:
                     failures = _Runner(plan, files, todo, listener).run(pool)
         results = collect(plan, files, failures, str(file))
         write_report(files.path)
     return StudyResult(folder=files.path, results=results)
 
 
-def _is_done(job: Job, files: StudyFolder) -> bool:
+def is_done(job: Job, files: JobsFolder) -> bool:
     """Return whether the result of a job is there and whole; one that is damaged is removed, to be made anew."""
     folder = RunFolder(files.job(job.address))
     if not files.seconds(job.address).exists():
@@ -219,9 +230,14 @@ def do_task(task: Task, listener: Progress) -> float:
     return seconds
 
 
-def _check_executor(
+def check_executor(
     executor: str, workers: int | None, address: str | None, resources: Mapping[str, float] | None
 ) -> None:
+    """Check where jobs shall be done, see :func:`run_study`.
+
+    Raises:
+        Sim2RealError: The executor is unknown, or something given cannot be.
+    """
     if executor not in EXECUTORS:
         raise unknown_name("executor", executor, EXECUTORS)
     if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
@@ -235,9 +251,14 @@ def _check_executor(
         Demand(resources, "a job")
 
 
-def _make_pool(
+def make_pool(
     executor: str, workers: int | None, address: str | None, resources: Mapping[str, float] | None
 ) -> Workers | RayWorkers:
+    """Return where jobs are done, see :func:`run_study`.
+
+    Raises:
+        Sim2RealError: There is no such cluster.
+    """
     if executor == "local":
         return Workers(workers or os.cpu_count() or 1)
     from sim2real.studies.cluster import RayWorkers
@@ -259,8 +280,7 @@ class _Runner:
         self._plan, self._files, self._listener = plan, files, listener
         self._waiting = [job.address for job in todo]
         self._missing = set(self._waiting)
-        self._tries: Counter[str] = Counter()
-        self._losses: Counter[str] = Counter()
+        self._attempts = Attempts()
         self._steps: dict[str, int] = {}
         self._failed: dict[str, str] = {}
 
@@ -303,19 +323,43 @@ class _Runner:
         return Task(job=job, folder=self._files.job(address), source=source)
 
     def _settle(self, address: str, report: Report) -> None:
-        job, error = self._plan.jobs[address], report.value
+        job = self._plan.jobs[address]
         if report.kind == "done":
             self._missing.discard(address)
             self._steps[address] = job.steps
             return
+        reason = self._attempts.give_up(job, report)
+        if reason is None:
+            self._waiting.append(address)
+        else:
+            self._failed[address] = reason
+
+
+class Attempts:
+    """Counts how often jobs were tried in vain."""
+
+    def __init__(self) -> None:
+        self._tries: Counter[str] = Counter()
+        self._losses: Counter[str] = Counter()
+
+    def give_up(self, job: Job, report: Report) -> str | None:
+        """Return why a job is not tried again; ``None`` where it is.
+
+        Args:
+            job: What was tried.
+            report: That it failed, or was lost with its machine.
+
+        Raises:
+            Sim2RealError: The disk is full, and nothing else would go better.
+        """
+        error = report.value
         if os.strerror(errno.ENOSPC) in str(error):
             raise Sim2RealError(f"{job.title}: {error} Free some space, then run the same command to go on.")
         tries = self._losses if report.kind == "lost" else self._tries
-        tries[address] += 1
-        if self._tries[address] < TRIES and self._losses[address] < LOSSES:
-            self._waiting.append(address)
-        else:
-            self._failed[address] = " ".join(f"{type(error).__name__}: {error}".split())
+        tries[job.address] += 1
+        if self._tries[job.address] < TRIES and self._losses[job.address] < LOSSES:
+            return None
+        return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def collect(plan: Plan, files: StudyFolder, failures: Mapping[str, str], study: str) -> dict[str, Any]:
@@ -386,22 +430,25 @@ def estimate_seconds(plan: Plan, files: StudyFolder, workers: int) -> tuple[floa
         files: Its folder.
         workers: Processes.
     """
-    done = [job for job in plan.jobs.values() if files.seconds(job.address).exists()]
-    rates = _rates(done, lambda job: _seconds(files.seconds(job.address)))
     todo = sum(job.steps for job in plan.jobs.values() if not files.seconds(job.address).exists())
-    if rates:
-        rate, basis = sum(rates) / len(rates), f"from {len(rates)} jobs that are done"
-    else:
-        rate, basis = _RATE, f"at {_RATE:g} steps/s a process, which SAC makes in the arms' worlds"
+    rate, basis = measured_rate((job.steps, files.seconds(job.address)) for job in plan.jobs.values())
     return todo / rate / workers, basis
 
 
 _RATE = 250.0
 
 
+def measured_rate(jobs: Iterable[tuple[int, Path]]) -> tuple[float, str]:
+    """Return how fast a process works [steps/s], and what that is taken from.
+
+    Args:
+        jobs: The steps of each, and its :meth:`JobsFolder.seconds`, which is there if it is done.
+    """
+    rates = [steps / max(_seconds(file), 1e-3) for steps, file in jobs if steps and file.exists()]
+    if rates:
+        return sum(rates) / len(rates), f"from {len(rates)} jobs that are done"
+    return _RATE, f"at {_RATE:g} steps/s a process, which SAC makes in the arms' worlds"
+
+
 def _seconds(file: Path) -> float:
     return float(json.loads(file.read_text(encoding="utf-8"))["seconds"])
-
-
-def _rates(jobs: Iterable[Job], seconds: Callable[[Job], float]) -> list[float]:
-    return [job.steps / max(seconds(job), 1e-3) for job in jobs if job.steps]

@@ -174,7 +174,7 @@ def read_study(path: str | Path) -> Study:
     content, faults = read_yaml(path), Faults(path.name)
     with faults.noted():
         check_keys(content, _KEYS, "study")
-    read = _Reader(content, path.parent, faults)
+    read = Reader(content, path.parent, faults)
     study = Study(
         name=path.name,
         description=str(content.get("description") or ""),
@@ -198,7 +198,15 @@ def read_study(path: str | Path) -> Study:
     return study
 
 
-class _Reader:
+class Reader:
+    """Reads entries that studies and searches share; what is wrong is noted.
+
+    Args:
+        content: Of the file.
+        folder: Of the file, which paths are relative to.
+        faults: Where faults are noted.
+    """
+
     def __init__(self, content: Mapping[str, Any], folder: Path, faults: Faults) -> None:
         self._content, self._folder, self._faults = content, folder, faults
 
@@ -218,6 +226,7 @@ class _Reader:
         return found
 
     def source(self, _: str, entry: Any) -> Source:
+        """Return the source of an entry: a training, or a policy that is there."""
         fields = check_keys(entry, _SOURCE_KEYS, "source")
         if "policy" not in fields and "env" not in fields:
             raise Sim2RealError("give env, where it is trained, or policy, which is there.")
@@ -227,7 +236,7 @@ class _Reader:
                 raise Sim2RealError(f"{key} = {fields[key]!r} must be a path or a name.")
         if policy is None:
             return Source(
-                world=self._world(fields),
+                world=self.world(fields),
                 steps=fields.get("steps"),
                 hyperparameters=self.mapping(fields, "hyperparameters", "source"),
             )
@@ -235,15 +244,17 @@ class _Reader:
             if key in fields:
                 raise Sim2RealError(f"{key} is for a training; the policy is there already.")
         place = self._folder / str(policy)
-        return Source(policy=str(place) if place.exists() else str(policy), world=self._world(fields))
+        return Source(policy=str(place) if place.exists() else str(policy), world=self.world(fields))
 
     def randomizer(self, name: str, entry: Any) -> RandomizerSpec:
+        """Return the randomizer of an entry: a name or a description."""
         spec = name if entry is None else entry  # in a list of names
         if not isinstance(spec, (str, Mapping)):
             raise Sim2RealError(f"{spec!r} must be the name of a randomizer or a mapping.")
         return spec
 
     def place(self, name: str, entry: Any) -> Place:
+        """Return the target of an entry: by its name, a domain, or in another env."""
         fields = check_keys(entry or {}, _TARGET_KEYS, "target")
         if "target" in fields and "domain" in fields:
             raise Sim2RealError("give target, a name, or domain, its parameters, not both.")
@@ -253,11 +264,12 @@ class _Reader:
                 raise Sim2RealError(f"{key} = {fields[key]!r} must be a path.")
         return Place(
             target=fields.get("domain", fields.get("target", name)),
-            world=self._world(fields),
+            world=self.world(fields),
             targets_file=None if targets_file is None else self._folder / targets_file,
         )
 
-    def _world(self, fields: Mapping[str, Any]) -> World | None:
+    def world(self, fields: Mapping[str, Any]) -> World | None:
+        """Return the world of ``env``, ``kwargs`` and ``domain_file``, if there is an env."""
         if "env" not in fields:
             for key in ("kwargs", "domain_file"):
                 if key in fields:
@@ -268,6 +280,7 @@ class _Reader:
         return World.of(str(fields["env"]), kwargs=kwargs, domain_file=None if file is None else self._folder / file)
 
     def method(self, name: str, entry: Any) -> tuple[str, dict[str, Any]]:
+        """Return the method of an entry and its settings."""
         if not isinstance(entry or {}, Mapping):
             raise Sim2RealError(f"expected a mapping of settings, got {entry!r}.")
         settings = dict(entry or {})
@@ -289,9 +302,12 @@ class _Reader:
         return listed
 
     def seeds(self) -> tuple[int, ...]:
+        """Return the seeds that are meant."""
         return self._faults.attempt(lambda: tuple(check_seeds(self._content.get("seeds", 3))), ())
 
     def mapping(self, fields: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
+        """Return the mapping under a key; an empty one if it is left out."""
+
         def read() -> dict[str, Any]:
             given = fields.get(key) or {}
             if not isinstance(given, Mapping):
@@ -302,6 +318,7 @@ class _Reader:
         return self._faults.attempt(read, {})
 
     def exclude(self) -> Iterator[Mapping[str, Any]]:
+        """Yield the combinations that are left out."""
         entries = self._content.get("exclude") or []
         with self._faults.noted("exclude"):
             if not isinstance(entries, list):

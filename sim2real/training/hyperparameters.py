@@ -55,7 +55,7 @@ def resolve_hyperparameters(algo: str, world: World, overrides: Mapping[str, Any
     """Return the full, JSON-plain hyperparameters for training ``algo`` in ``world``.
 
     Args:
-        algo: ``"sac"``, ``"td3"`` or ``"ppo"``.
+        algo: ``"sac"``, ``"td3"``, ``"tqc"`` or ``"ppo"``.
         world: Where it trains; its env and keyword arguments choose the tuned values.
         overrides: The user's values, which win.
 
@@ -81,6 +81,12 @@ def resolve_hyperparameters(algo: str, world: World, overrides: Mapping[str, Any
             f"raise it."
         )
     return values
+
+
+def is_whole(name: str) -> bool:
+    """Return whether a hyperparameter can only be a whole number."""
+    check = _RULES[name][0] if name in _RULES else None
+    return check is not None and check(2) and not check(1.5)
 
 
 def default_algorithm(world: World) -> str:
@@ -166,6 +172,7 @@ _RULES: Mapping[str, Rule] = {
     "action_noise": _number(0.0, none=True),
     "ent_coef": (_entropy, "a number of at least 0, auto, or auto_START with a number above 0"),
     "target_update_interval": _whole(1),
+    "top_quantiles_to_drop_per_net": _whole(0),
     "use_sde_at_warmup": _ON_OFF,
     "policy_delay": _whole(1),
     "target_policy_noise": _number(0.0),

@@ -20,12 +20,13 @@ from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real.training.fast.sac import FastSAC
 from sim2real.training.fast.td3 import FastTD3
+from sim2real.training.fast.tqc import FastTQC
 from sim2real.training.hindsight import HindsightReplayBuffer
 from sim2real.training.hyperparameters import OWN
 from sim2real.training.sampler.remote import RemoteVecEnv
 from sim2real.training.sampler.vec_env import ParallelVecEnv
 
-_LEARNERS: Mapping[str, Any] = {"sac": FastSAC, "td3": FastTD3, "ppo": PPO}
+_LEARNERS: Mapping[str, Any] = {"sac": FastSAC, "td3": FastTD3, "tqc": FastTQC, "ppo": PPO}
 
 _COMPILE_FROM = 5_000
 """Env steps from which compiling the update (seconds; once for each machine and network) saves time."""
@@ -46,7 +47,7 @@ def check_spaces(algo: str, env: Env) -> None:
     Raises:
         Sim2RealError: The message names the space and what to do.
     """
-    if algo in ("sac", "td3"):
+    if algo != "ppo":
         if not isinstance(env.action_space, gym.spaces.Box):
             raise Sim2RealError(
                 f"algorithm {algo!r} needs continuous (Box) actions, the env has {env.action_space}; use --algo ppo."
@@ -115,7 +116,7 @@ def make_learner(
     """Build a learner with fresh networks and optimizers.
 
     Args:
-        algo: ``"sac"``, ``"td3"`` or ``"ppo"``.
+        algo: ``"sac"``, ``"td3"``, ``"tqc"`` or ``"ppo"``.
         vec_env: What it collects from.
         hyperparameters: Full hyperparameters, see :func:`~sim2real.training.hyperparameters.resolve_hyperparameters`.
         seed: Seeds the initial weights.
@@ -152,7 +153,7 @@ def make_learner(
             device="cpu",
             **arguments,
         )
-        if isinstance(learner, (FastSAC, FastTD3)):
+        if isinstance(learner, (FastSAC, FastTD3, FastTQC)):
             learner.compiled = steps >= _COMPILE_FROM
             if isinstance(learner.replay_buffer, HindsightReplayBuffer):
                 learner.replay_buffer.set_env(_one_of(vec_env))

@@ -76,8 +76,12 @@ class Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for worker in (*self._idle, *self._busy.values()):
+        for worker in self._busy.values():
             worker.end()
+        for worker in self._idle:
+            worker.let_go()
+        for worker in self._idle:
+            worker.end(_LAST_WORDS)
 
     @property
     def free(self) -> int:
@@ -143,9 +147,14 @@ class _Worker:
             self._process.start()
         theirs.close()
 
-    def end(self) -> None:
-        """End the process at once."""
+    def let_go(self) -> None:
+        """Let the process end, which has nothing to do."""
         self.pipe.close()
+
+    def end(self, seconds: float = 0.0) -> None:
+        """End the process: it gets so many seconds to do so by itself."""
+        self.pipe.close()
+        self._process.join(seconds)
         self._process.terminate()
         self._process.join()
 

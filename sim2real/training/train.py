@@ -44,7 +44,7 @@ class TrainingConfig:
     world: World
     """Where it trains."""
     algo: str
-    """``"sac"``, ``"td3"`` or ``"ppo"``."""
+    """``"sac"``, ``"td3"``, ``"tqc"`` or ``"ppo"``."""
     hyperparameters: Mapping[str, Any]
     """Full hyperparameters."""
     randomizer: RandomizerSpec
@@ -111,7 +111,7 @@ def train(
 
     Args:
         env: Gymnasium id, ``"module:Namespace/Env-v0"``, or a world.
-        algo: ``"sac"``, ``"td3"`` or ``"ppo"``; the one that is tuned for the env if ``None``, SAC if none is.
+        algo: ``"sac"``, ``"td3"``, ``"tqc"`` or ``"ppo"``; the one tuned for the env if ``None``, SAC if none is.
         randomizer: ``"uniform"``, ``"none"`` or a description, see
             :func:`~sim2real.domains.randomizers.make_randomizer`.
         steps: Env steps, at least 1; what the tuned configuration needs if ``None``, where that is known. PPO, which
@@ -131,8 +131,8 @@ def train(
         address: Of a Ray cluster whose machines the workers are on: ``"HOST:PORT"``, or ``"auto"`` for one that this
             machine is part of; this machine if ``None``. It changes the speed and nothing else, as ``workers`` does.
             The machines need the same packages.
-        overlap: Let SAC or TD3 learn while the envs step in their workers, at least one. It is then one rollout late,
-            so that the result is another one. For studies, leave it off.
+        overlap: Let SAC, TD3 or TQC learn while the envs step in their workers, at least one. It is then one rollout
+            late, so that the result is another one. For studies, leave it off.
         resume: Go on with what ``out`` holds after an interruption; the curve is the one of an uninterrupted run.
         progress: Show a progress bar on standard error.
 
@@ -204,7 +204,7 @@ def make_config(
     algo = default_algorithm(world) if algo is None else algo
     values = resolve_hyperparameters(algo, world, hyperparameters)
     if overlap and algo == "ppo":
-        raise Sim2RealError("overlap is for sac and td3: ppo learns from what its present policy has collected.")
+        raise Sim2RealError("overlap is for sac, td3 and tqc: ppo learns from what its present policy has collected.")
     with closing(world.make()) as env:
         check_spaces(algo, env)
         make_randomizer(randomizer, domain_space(env))

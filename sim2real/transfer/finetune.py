@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from sb3_contrib.tqc.policies import TQCPolicy
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
@@ -26,7 +27,7 @@ from stable_baselines3.td3.policies import TD3Policy
 
 from sim2real.deployment.policy import Policy
 from sim2real.errors import Sim2RealError
-from sim2real.training.fast.sac import FastSAC
+from sim2real.training.fast.soft import SoftMixin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +100,7 @@ class CriticWarmup(BaseCallback):
         frozen = step < self._warmup
         for parameter in _actor_parameters(self.model):
             parameter.requires_grad_(not frozen)
-        if isinstance(self.model, FastSAC):
+        if isinstance(self.model, SoftMixin):
             self.model.hold_entropy(frozen)
 
     def _on_step(self) -> bool:
@@ -111,5 +112,5 @@ def _actor_parameters(learner: BaseAlgorithm) -> list[torch.nn.Parameter]:
         policy = learner.policy
         parameters = [*policy.mlp_extractor.policy_net.parameters(), *policy.action_net.parameters()]
         return [*parameters, policy.log_std] if hasattr(policy, "log_std") else parameters
-    assert isinstance(learner.policy, (SACPolicy, TD3Policy))
+    assert isinstance(learner.policy, (SACPolicy, TD3Policy, TQCPolicy))
     return list(learner.policy.actor.parameters())

@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium import spaces
+from sb3_contrib import TQC
 from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
@@ -32,6 +33,8 @@ CASES: dict[str, tuple[type[BaseAlgorithm], spaces.Space[Any], spaces.Space[Any]
     "sac-sde": (SAC, BOX, ARM, {"use_sde": True}),
     "td3-box": (TD3, BOX, ARM, {"policy_kwargs": {"net_arch": {"pi": [16], "qf": [24, 8]}, "n_critics": 3}}),
     "td3-dict": (TD3, MIXED, ARM, {}),
+    "tqc-box": (TQC, BOX, ARM, {"policy_kwargs": {"n_quantiles": 7, "n_critics": 3}, "ent_coef": "auto_0.3"}),
+    "tqc-dict": (TQC, DICT, ARM, {}),
     "ppo-box": (PPO, BOX, ARM, {"policy_kwargs": {"activation_fn": torch.nn.ELU, "log_std_init": -1.0}}),
     "ppo-sde": (PPO, BOX, ARM, {"use_sde": True, "policy_kwargs": {"squash_output": True}}),
     "ppo-dict": (PPO, DICT, ARM, {}),

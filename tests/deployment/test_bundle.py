@@ -164,7 +164,10 @@ def test_weights_that_do_not_fill_the_networks_are_refused(data):
         (lambda c: c.update(format="x"), "not a policy bundle: bundle.json does not say so."),
         (lambda c: c.pop("world"), "bundle.json lacks world."),
         (lambda c: c.update(extra=1), "bundle.json: unknown key 'extra'."),
-        (lambda c: c.update(algorithm="sacc"), "unknown algorithm 'sacc'. Did you mean 'sac'? Known: ppo, sac, td3."),
+        (
+            lambda c: c.update(algorithm="sacc"),
+            "unknown algorithm 'sacc'. Did you mean 'sac'? Known: ppo, sac, td3, tqc.",
+        ),
         (lambda c: c["policy"].update({"class": "os.system"}), "unknown policy class 'os.system'."),
         (lambda c: c["policy"]["kwargs"].update(activation_fn="eval"), "unknown activation function 'eval'."),
         (lambda c: c["policy"]["kwargs"].update(activation_fn=["relu"]), "unknown activation function \"['relu']\"."),

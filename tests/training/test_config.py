@@ -19,6 +19,7 @@ REACH = "sim2real_envs:sim2real/PandaReach-v0"
 TUNED = {
     "sac": {"default": {"n_timesteps": 7}, "envs": {"A": {"n_timesteps": 10}, "A?control=joint": {"n_timesteps": 20}}},
     "td3": {"default": {}, "envs": {"A": {}, "B": {}, "C": {}}},
+    "tqc": {"default": {}, "envs": {}},
     "ppo": {"default": {}, "envs": {"B": {"n_timesteps": 30}, "A?map=2": {"n_timesteps": 40}}},
 }
 
@@ -78,7 +79,7 @@ def test_numbers_out_of_range_are_refused(tmp_path):
 
 
 def test_unknown_names_come_with_a_suggestion(tmp_path):
-    assert refused(tmp_path, algo="sca") == ("unknown algorithm 'sca'. Did you mean 'sac'? Known: ppo, sac, td3.")
+    assert refused(tmp_path, algo="sca") == ("unknown algorithm 'sca'. Did you mean 'sac'? Known: ppo, sac, td3, tqc.")
     assert refused(tmp_path, randomizer="unifrom").startswith("unknown randomizer 'unifrom'. Did you mean 'uniform'?")
     message = refused(tmp_path, hyperparameters={"learning_rat": 0.1})
     assert message.startswith("unknown sac hyperparameter 'learning_rat'. Did you mean 'learning_rate'?")

@@ -9,13 +9,15 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from sb3_contrib import TQC
 from stable_baselines3 import SAC, TD3
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sim2real.training.fast.sac import FastSAC
 from sim2real.training.fast.td3 import FastTD3
+from sim2real.training.fast.tqc import FastTQC
 
-PAIRS = {"sac": (SAC, FastSAC), "td3": (TD3, FastTD3)}
+PAIRS = {"sac": (SAC, FastSAC), "td3": (TD3, FastTD3), "tqc": (TQC, FastTQC)}
 CASES = {
     "sac": [
         {},
@@ -28,6 +30,12 @@ CASES = {
         {},
         {"policy_kwargs": {"net_arch": [7, 5], "activation_fn": torch.nn.ELU}, "policy_delay": 3},
         {"n_steps": 2},
+    ],
+    "tqc": [
+        {},
+        {"ent_coef": 0.2, "top_quantiles_to_drop_per_net": 0},
+        {"policy_kwargs": {"net_arch": [7], "activation_fn": torch.nn.Tanh, "n_critics": 3, "n_quantiles": 5}},
+        {"n_steps": 3, "target_update_interval": 2},
     ],
 }
 
@@ -59,7 +67,7 @@ def pair(algo, normalized=False, **arguments):
             env = VecNormalize(env, norm_reward=True)
         settings = {"policy_kwargs": {"net_arch": [16, 16]}, **arguments}
         learner = cls("MlpPolicy", env, learning_starts=200, batch_size=64, seed=2, device="cpu", **settings)
-        if isinstance(learner, (FastSAC, FastTD3)):
+        if isinstance(learner, (FastSAC, FastTD3, FastTQC)):
             learner.compiled = False
         learner.learn(200)
         learners.append(learner)

@@ -20,6 +20,7 @@ SETTINGS = {"steps": 500, "eval_every": 100, "eval_episodes": 2, "checkpoint_eve
 CASES = {
     "sac": ("Pendulum-v1", {"learning_starts": 50, "batch_size": 32, "net_arch": [16]}),
     "td3": ("Pendulum-v1", {"learning_starts": 50, "batch_size": 32, "net_arch": [16]}),
+    "tqc": ("Pendulum-v1", {"learning_starts": 50, "batch_size": 32, "net_arch": [16]}),
     "ppo": ("CartPole-v1", {"n_steps": 25, "n_envs": 2, "batch_size": 25, "n_epochs": 2}),
 }
 

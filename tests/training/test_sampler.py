@@ -113,7 +113,7 @@ def test_overlapped_updates_are_those_owed_and_come_while_the_envs_step():
 
 
 def test_what_overlap_cannot_do_is_refused(tmp_path):
-    with pytest.raises(Sim2RealError, match=r"^overlap is for sac and td3: ppo learns from what"):
+    with pytest.raises(Sim2RealError, match=r"^overlap is for sac, td3 and tqc: ppo learns from what"):
         make_config(World.of(ID), algo="ppo", randomizer="none", seed=0, steps=4096, overlap=True)
     config = make_config(World.of(ID), algo="sac", randomizer="none", seed=0, steps=100, overlap=True)
     with pytest.raises(Sim2RealError, match=r"^overlap needs envs in processes of their own; give it workers"):

@@ -187,9 +187,9 @@ def test_fine_tuning_an_already_good_policy_keeps_its_jumpstart(source, tmp_path
     assert result["arms"]["finetune"]["final_return"]["mean"] > result["arms"]["scratch"]["final_return"]["mean"]
 
 
-@pytest.mark.parametrize("algo", ["td3", "ppo"])
+@pytest.mark.parametrize("algo", ["td3", "tqc", "ppo"])
 def test_other_algorithms_fine_tune_too(tmp_path, algo):
-    small = {"td3": SMALL, "ppo": {"net_arch": [16], "n_steps": 32, "n_envs": 2, "batch_size": 32}}[algo]
+    small = {"td3": SMALL, "tqc": SMALL, "ppo": {"net_arch": [16], "n_steps": 32, "n_envs": 2, "batch_size": 32}}[algo]
     run = train(ID, algo=algo, steps=128, hyperparameters=small, eval_episodes=2, out=tmp_path / "source")
     world = World.of(ID).with_domain(SHIFTED, "shifted")
     config = make_config(world, algo=algo, randomizer="none", steps=128, seed=0, hyperparameters=small, eval_episodes=2)

@@ -2,72 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
-import torch
 from stable_baselines3 import SAC
 from torch import Tensor
-from torch.utils.hooks import RemovableHandle
 
-from sim2real.training.fast.functional import (
-    Chain,
-    Group,
-    Parameters,
-    UnsupportedError,
-    adam_,
-    gradients,
-    linear,
-    polyak_,
-)
-from sim2real.training.fast.overlap import OverlapMixin
-from sim2real.training.fast.update import (
-    Batch,
-    Update,
-    check_supported,
-    compiled_once,
-    named,
-    sample_batch,
-    warn_unsupported,
-)
-
-_LOG_STD_MIN, _LOG_STD_MAX = -20.0, 2.0  # stable_baselines3.sac.policies
-_HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
-_EPSILON = 1e-6  # stable_baselines3.common.distributions.SquashedDiagGaussianDistribution
+from sim2real.training.fast.functional import Chain, Parameters
+from sim2real.training.fast.soft import SoftLosses, SoftMixin
+from sim2real.training.fast.update import Batch
 
 
-class SACLosses:
-    """The losses of SAC (Haarnoja et al., 2018b, eqs. 5, 7 and 18), each a function of the parameters it trains.
-
-    A method that changes a loss overrides one of these; the change is compiled with the rest.
-
-    Args:
-        trunk: Structure of the actor's hidden layers.
-        critic: Structure of one Q network.
-        target_entropy: Entropy that the coefficient is tuned to.
-    """
-
-    def __init__(self, trunk: Chain, critic: Chain, target_entropy: float) -> None:
-        self._trunk, self._critic, self._target_entropy = trunk, critic, target_entropy
-
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """Says all that the losses depend on besides their arguments."""
-        return type(self), self._trunk.structure, self._critic.structure, self._target_entropy
-
-    def act(self, actor: Parameters, observations: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Return actions (B, action) in [-1, 1] and their log probabilities (B,), for standard normal noise."""
-        hidden = self._trunk(actor, observations, "latent_pi.")
-        log_std = linear(actor, "log_std", hidden).clamp(_LOG_STD_MIN, _LOG_STD_MAX)
-        actions = torch.tanh(linear(actor, "mu", hidden) + log_std.exp() * noise)
-        log_prob = -0.5 * noise.square() - log_std - _HALF_LOG_TWO_PI - torch.log(1.0 - actions.square() + _EPSILON)
-        return actions, log_prob.sum(1)
+class SACLosses(SoftLosses):
+    """The losses of SAC (Haarnoja et al., 2018b, eqs. 5, 7 and 18)."""
 
     def values(self, critics: Parameters, observations: Tensor, actions: Tensor) -> Tensor:
         """Return the Q values of every critic, shape (critics, B)."""
-        inputs = torch.cat((observations, actions), 1)
-        count = next(iter(critics.values())).shape[0]
-        return self._critic(critics, inputs.unsqueeze(0).expand(count, -1, -1)).squeeze(-1)
+        return self.outputs(critics, observations, actions).squeeze(-1)
 
     def target(self, actor: Parameters, targets: Parameters, alpha: Tensor, batch: Batch, noise: Tensor) -> Tensor:
         """Return what the critics should say, shape (B,): ``r + c (min Q'(s', a') - alpha log pi(a'|s'))``."""
@@ -88,128 +36,9 @@ class SACLosses:
         value = self.values(critics, batch.observations, actions).amin(0)
         return (alpha * log_prob - value).mean(), log_prob
 
-    def entropy_gradient(self, log_prob: Tensor) -> Tensor:
-        """Return the gradient of ``-log(alpha) (log pi + target entropy)`` with respect to ``log(alpha)``, (1,)."""
-        return -(log_prob + self._target_entropy).mean().reshape(1)
 
+class FastSAC(SoftMixin, SAC):
+    """SB3's SAC with a faster update: same constructor, callbacks, logger and files, same numbers to rounding."""
 
-class FastSAC(OverlapMixin, SAC):
-    """SB3's SAC with a faster update: same constructor, callbacks, logger and files, same numbers to rounding.
-
-    The update (losses, gradients, three Adams, Polyak averaging) is one function. It can be compiled. Where the policy
-    is not a plain MLP the update is SB3's own, and a warning says so.
-    """
-
-    compiled = True
-    """Whether the update is compiled, which takes seconds once; it runs as it is where there is no C++ compiler."""
-
-    def _setup_model(self) -> None:
-        super()._setup_model()
-        self._update: Update | None = None
-        self._unsupported: str | None = None
-        self._hold: RemovableHandle | None = None
-        try:
-            check_supported(self)
-            critics, targets = self.critic.q_networks, self.critic_target.q_networks
-            assert isinstance(self.target_entropy, float)
-            self._losses = SACLosses(Chain(self.actor.latent_pi), Chain(critics[0]), self.target_entropy)
-            self._actor = Group([named(self.actor)], self.actor.optimizer, stacked=False)
-            self._critics = Group([named(net) for net in critics], self.critic.optimizer, stacked=True)
-            self._targets = Group([named(net) for net in targets], None, stacked=True)
-            self._entropy: Group | None = None
-            if self.ent_coef_optimizer is not None:
-                assert self.log_ent_coef is not None
-                self._entropy = Group([{"log_ent_coef": self.log_ent_coef}], self.ent_coef_optimizer, stacked=False)
-        except UnsupportedError as reason:
-            self._unsupported = str(reason)
-            warn_unsupported(self, reason)
-
-    def _make_gradient_steps(self, gradient_steps: int, batch_size: int) -> None:
-        if self._unsupported is not None:
-            SAC.train(self, gradient_steps, batch_size)
-            return
-        optimizers = [self.critic.optimizer, self.actor.optimizer]
-        groups = [self._critics, self._actor]
-        if self._entropy is not None and self.ent_coef_optimizer is not None:
-            optimizers.append(self.ent_coef_optimizer)
-            groups.append(self._entropy)
-        self._update_learning_rate(optimizers)
-        for group in (*groups, self._targets):
-            group.bind()
-        update = self._chosen_update()
-        state = {
-            "critics": self._critics.state,
-            "actor": self._actor.state,
-            "entropy": self._entropy.state if self._entropy is not None else None,
-            "targets": self._targets.values,
-            "alpha": None if self._entropy is not None else self.ent_coef_tensor,
-        }
-        logged = torch.zeros(4)
-        for gradient_step in range(gradient_steps):
-            batch = sample_batch(self, batch_size)
-            shape = (batch_size, batch.actions.shape[1])
-            # Two draws in SB3's order: its streams and these stay the same.
-            noise = (torch.randn(shape, device=self.device), torch.randn(shape, device=self.device))
-            rates = [group.advance(optimizer) for group, optimizer in zip(groups, optimizers, strict=True)]
-            tau = self.tau if gradient_step % self.target_update_interval == 0 else 0.0
-            numbers = torch.tensor([*(number for rate in rates for number in rate), tau], device=self.device)
-            logged += update(state, batch, noise, numbers)
-        self._n_updates += gradient_steps
-        means = (logged / max(gradient_steps, 1)).tolist()
-        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        for name, mean in zip(("ent_coef", "actor_loss", "critic_loss"), means[:3], strict=True):
-            self.logger.record(f"train/{name}", mean)
-        if self._entropy is not None:
-            self.logger.record("train/ent_coef_loss", means[3])
-
-    def hold_entropy(self, held: bool) -> None:
-        """Keep the entropy coefficient as it is, or let it be tuned again; nothing where it is fixed anyway."""
-        if self.log_ent_coef is None or self.ent_coef_optimizer is None:
-            return
-        if self._unsupported is None:
-            self.log_ent_coef.requires_grad_(not held)
-        elif held and self._hold is None:  # SB3's own update needs the gradient to exist
-            self._hold = self.log_ent_coef.register_hook(torch.zeros_like)  # type: ignore[no-untyped-call]
-        elif not held and self._hold is not None:
-            self._hold.remove()
-            self._hold = None
-            self.ent_coef_optimizer.state.clear()  # it counted the held steps
-
-    def _chosen_update(self) -> Update:
-        if self._update is None:
-            settings = [(g.betas, g.eps) for g in (self._critics, self._actor, self._entropy) if g is not None]
-            key = (self._losses.key, tuple(settings))
-            self._update = compiled_once(key, _make_update(self._losses, settings), wanted=self.compiled)
-        return self._update
-
-    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
-        if self._unsupported is None:
-            for group in (self._critics, self._actor, self._entropy):
-                if group is not None:
-                    group.publish()
-        return super()._get_torch_save_params()
-
-    def _excluded_save_params(self) -> list[str]:
-        own = ["_losses", "_actor", "_critics", "_targets", "_entropy", "_update", "_unsupported", "_hold", "_owed"]
-        return [*super()._excluded_save_params(), *own]
-
-
-def _make_update(losses: SACLosses, settings: list[tuple[tuple[float, float], float]]) -> Update:
-    def update(state: dict[str, Any], batch: Batch, noise: tuple[Tensor, Tensor], numbers: Tensor) -> Tensor:
-        actor, critics, targets = state["actor"][0], state["critics"][0], state["targets"]
-        tuned = state["entropy"] is not None
-        alpha = state["entropy"][0]["log_ent_coef"].exp() if tuned else state["alpha"]
-        target = losses.target(actor, targets, alpha, batch, noise[1])
-        slopes, critic_loss, _ = gradients(lambda p: losses.critic_loss(p, target, batch), critics)
-        adam_(state["critics"], slopes, numbers[0:5], *settings[0])
-        slopes, actor_loss, log_prob = gradients(lambda p: losses.actor_loss(p, critics, alpha, batch, noise[0]), actor)
-        adam_(state["actor"], slopes, numbers[5:10], *settings[1])
-        entropy_loss = torch.zeros_like(actor_loss)
-        if tuned:
-            slope = losses.entropy_gradient(log_prob)
-            entropy_loss = (state["entropy"][0]["log_ent_coef"] * slope).squeeze()
-            adam_(state["entropy"], {"log_ent_coef": slope}, numbers[10:15], *settings[2])
-        polyak_(targets, critics, numbers[-1])
-        return torch.stack((alpha.squeeze(), actor_loss, critic_loss, entropy_loss))
-
-    return update
+    def _make_losses(self, trunk: Chain, critic: Chain) -> SACLosses:
+        return SACLosses(trunk, critic, float(self.target_entropy))

@@ -26,9 +26,10 @@ class RayVecEnv(RemoteVecEnv):
     """Several envs in each of several actors of a Ray cluster, spread over its machines: one training, many machines.
 
     It gives what Stable-Baselines3's ``DummyVecEnv`` gives for the same envs and seeds, whatever the number of actors,
-    as :class:`~sim2real.training.sampler.vec_env.ParallelVecEnv` does. A step is a message to each actor and back, about
-    two milliseconds even on one machine, ten times what it is between processes: it pays where the envs of an actor
-    take longer than that to step, and there is more than one machine. The machines need the same packages as this one.
+    as :class:`~sim2real.training.sampler.vec_env.ParallelVecEnv` does. A step is a message to each actor and back,
+    about two milliseconds even on one machine, ten times what it is between processes: it pays where the envs of an
+    actor take longer than that to step, and there is more than one machine. The machines need the same packages as this
+    one.
 
     Args:
         factories: One for each env, picklable.
