@@ -47,8 +47,8 @@ class TravellingJob(Protocol):
         """Its run folder: where it goes on from, and where what it makes is put."""
 
     @property
-    def source(self) -> Path | None:
-        """A file that it reads."""
+    def policies(self) -> Mapping[str, Path]:
+        """Files that it reads, by name."""
 
 
 J = TypeVar("J", bound=TravellingJob)
@@ -60,7 +60,7 @@ class _Parcel:
 
     number: int
     folder: bytes
-    source: bytes | None
+    policies: dict[str, bytes]
 
 
 @dataclass
@@ -125,13 +125,13 @@ class RayWorkers:
 
         Args:
             task: Number by which reports name it.
-            function: At the top of a module; called there with the job, whose folder and source are files there, and
+            function: At the top of a module; called there with the job, whose folder and policies are files there, and
                 with a listener for its progress.
             job: Picklable.
         """
         self._sent += 1
-        source = None if job.source is None else job.source.read_bytes()
-        parcel = _Parcel(self._sent, pack_folder(job.folder) if job.folder.exists() else b"", source)
+        policies = {name: file.read_bytes() for name, file in job.policies.items()}
+        parcel = _Parcel(self._sent, pack_folder(job.folder) if job.folder.exists() else b"", policies)
         # Whether a job is tried again is for the caller to say, who then sends what has come back of it.
         remote = ray.remote(_do_there).options(**self._demand.options(), max_retries=0)
         message = cloudpickle.dumps((sys.path, cloudpickle.dumps((function, job))))
@@ -199,11 +199,10 @@ def _do_there(message: bytes, parcel: _Parcel, news: Any) -> bytes:
             function, job = cloudpickle.loads(job_message)
             if parcel.folder:
                 unpack_folder(parcel.folder, place)
-            source = None
-            if parcel.source is not None:
-                source = Path(temporary) / job.source.name
-                source.write_bytes(parcel.source)
-            value = function(replace(job, folder=place, source=source), _Messenger(parcel.number, place, news))
+            policies = {name: Path(temporary) / f"{name}.zip" for name in parcel.policies}
+            for name, file in policies.items():
+                file.write_bytes(parcel.policies[name])
+            value = function(replace(job, folder=place, policies=policies), _Messenger(parcel.number, place, news))
         except Exception as error:
             error.add_note(f"in a worker of the cluster:\n{traceback.format_exc()}")
             kind, value = "failed", sendable(error)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterable
 from html import escape
+from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from sim2real.errors import Sim2RealError
 from sim2real.studies.plots import DARK, LIGHT, Theme, to_svg
 
 Draw = Callable[[Theme, bool], Figure]
@@ -49,6 +51,26 @@ def value_cell(column: str, text: str, ends: str = "") -> str:
     """Return a cell that knows its column, which a phone shows beside it in place of the head of the table."""
     small = f"<small>{ends}</small>" if ends else ""
     return f'<td data-column="{column}">{text}{small}</td>'
+
+
+def video(film: Path, poster: Path, label: str, caption: str) -> str:
+    """Return a film that plays when it is asked to, with its poster where there is one.
+
+    Raises:
+        Sim2RealError: There is no film.
+    """
+
+    def encoded(path: Path) -> str:
+        return base64.b64encode(path.read_bytes()).decode()
+
+    if not film.is_file():
+        raise Sim2RealError(f"{film} is missing; make it again.")
+    image = f' poster="data:image/png;base64,{encoded(poster)}"' if poster.is_file() else ""
+    return (
+        f'<figure><video controls playsinline preload="metadata" aria-label="{escape(label)}"'
+        f'{image} src="data:video/mp4;base64,{encoded(film)}"></video>'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
 
 
 def figure(draw: Draw, alt: str, caption: str) -> str:

@@ -1,16 +1,11 @@
-"""What a study comes to: cells, each a transfer, and the jobs they share.
-
-A job is named by what it does: the same training, wanted by two cells or by two invocations, is one job in one folder.
-"""
+"""What a study comes to: cells, each a transfer, and the jobs they share."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 from sim2real.deployment.bundle import load_policy, pack
@@ -22,6 +17,7 @@ from sim2real.domains.targets import find_target
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError, unknown_name
 from sim2real.evaluation.evaluate import check_policy_fits, source_world
+from sim2real.studies.jobs import Film, Job, Sweep, Training, address_of
 from sim2real.studies.study import Faults, Place, Source, Study
 from sim2real.training.hyperparameters import default_algorithm, resolve_hyperparameters
 from sim2real.training.train import TrainingConfig, make_config
@@ -29,32 +25,6 @@ from sim2real.transfer.arms import arm_config
 from sim2real.transfer.base import TransferMethod, find_method, with_settings
 from sim2real.transfer.scratch import Scratch
 from sim2real.transfer.zero_shot import ZeroShot
-
-_ADDRESS = 16  # hexadecimal digits: 64 bits, no two jobs of a study ever share
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """A training of a source, or one arm of a transfer with one seed."""
-
-    title: str
-    """For people."""
-    config: TrainingConfig
-    """What it does."""
-    method: TransferMethod | None = None
-    """Of an arm."""
-    source: str | None = None
-    """Address of the source policy that an arm starts from: a job's, or a bundle's."""
-
-    @cached_property
-    def address(self) -> str:
-        """Its name among jobs, which follows from what it does."""
-        return _address(self.config.to_dict())
-
-    @property
-    def steps(self) -> int:
-        """Env steps that it takes."""
-        return self.config.steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +41,22 @@ class Cell:
     """Addresses of the jobs, by arm and seed."""
     sources: Mapping[int, str]
     """Addresses of the source policies, by seed."""
+    film: str | None = None
+    """Address of its film."""
+    sweeps: tuple[Mapping[str, str], ...] = ()
+    """Addresses of sweeps of the same parameters, by arm."""
 
     @property
     def title(self) -> str:
         """What ``--only`` is compared with: ``source/randomizer/algo/target/method/steps``, where there are such."""
         return "/".join(str(label) for label in self.labels.values() if label is not None)
+
+    @property
+    def jobs(self) -> set[str]:
+        """Addresses of all that it needs."""
+        arms = {address for seeds in self.arms.values() for address in seeds.values()}
+        looks = {address for sweep in self.sweeps for address in sweep.values()}
+        return arms | looks | set(self.sources.values()) | ({self.film} if self.film else set())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,11 +87,6 @@ def make_plan(study: Study) -> Plan:
             for algo in study.algorithms:
                 planner.train(name, source, randomizer, spec, algo)
     return planner.finish()
-
-
-def _address(description: Mapping[str, Any]) -> str:
-    text = json.dumps(description, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:_ADDRESS]
 
 
 def check_pair(policy: Policy | None, world: World, there: World) -> None:
@@ -182,7 +158,7 @@ class _Planner:
             assert source.policy is not None
             policy = load_policy(source.policy)
             data = pack(policy)
-            address = hashlib.sha256(data).hexdigest()[:_ADDRESS]
+            address = address_of(data)
             self._bundles[address] = data
             labels = {"source": name, "randomizer": None, "algo": policy.algo}
             self._algos.add(policy.algo)
@@ -206,7 +182,9 @@ class _Planner:
                 world, algo=algo, randomizer=spec, steps=source.steps, seed=study.seeds[0], hyperparameters=overrides
             )
             jobs = {
-                seed: Job(title=f"train {name}, {randomizer}, {algo}, seed {seed}", config=replace(config, seed=seed))
+                seed: Training(
+                    title=f"train {name}, {randomizer}, {algo}, seed {seed}", config=replace(config, seed=seed)
+                )
                 for seed in study.seeds
             }
             before = dict(self._jobs)
@@ -238,9 +216,10 @@ class _Planner:
             with self._faults.noted(f"{labels['source']} into {target}"):
                 there = self._target(world, place)
                 check_pair(policy, world, there)
+                self._check_looks(there)
                 for cell in wanted:
                     with self._faults.noted(f"method {cell['method']}, {cell['steps']} steps"):
-                        self._cell(cell, there, hyperparameters, sources)
+                        self._cell(cell, world, there, hyperparameters, sources)
         return some
 
     def _target(self, world: World, place: Place) -> World:
@@ -256,8 +235,26 @@ class _Planner:
             with self._faults.noted(place):
                 resolve_hyperparameters(algo, world, {name: value})
 
+    def _check_looks(self, there: World) -> None:
+        """Note what cannot be filmed or swept in a target."""
+        study = self._study
+        with closing(there.make()) as env:
+            space = domain_space(env)
+            for name in dict.fromkeys(name for sweep in study.sweeps for name in sweep):
+                with self._faults.noted("robustness"):
+                    if name not in space:
+                        raise unknown_name("parameter", name, space)
+            with self._faults.noted("videos"):
+                if study.film_episodes and "rgb_array" not in env.metadata.get("render_modes", ()):
+                    raise Sim2RealError(f"env {there.env!r} draws no pictures (render_mode 'rgb_array').")
+
     def _cell(
-        self, labels: Mapping[str, Any], there: World, hyperparameters: Mapping[str, Any], sources: Mapping[int, str]
+        self,
+        labels: Mapping[str, Any],
+        world: World,
+        there: World,
+        hyperparameters: Mapping[str, Any],
+        sources: Mapping[int, str],
     ) -> None:
         study = self._study
         name, settings = study.methods[labels["method"]]
@@ -283,13 +280,65 @@ class _Planner:
             for seed, source in sources.items():
                 config = replace(arm_config(base, method, hyperparameters, source), seed=seed)
                 title = self._title(labels, method, chosen, seed)
-                job = Job(title=title, config=config, method=method, source=source if method.uses_source else None)
+                origin = source if method.uses_source else None
+                job = Training(title=title, config=config, method=method, source=origin)
                 self._jobs.setdefault(job.address, job)
                 arms[method.name][seed] = job.address
-        cell = Cell(labels=dict(labels), method=chosen, base=base, arms=arms, sources=dict(sources))
+        # What does not learn has no policy of its own.
+        first = study.seeds[0]
+        policies = {name: arms[name][first] if method.learns else sources[first] for name, method in methods.items()}
+        cell = Cell(
+            labels=dict(labels),
+            method=chosen,
+            base=base,
+            arms=arms,
+            sources=dict(sources),
+            film=self._film(labels, world, there, policies),
+            sweeps=tuple(self._sweep(labels, there, policies, names) for names in study.sweeps),
+        )
         if cell.title in self._cells:
             raise Sim2RealError(f"{cell.title} stands for two cells; give their sources or targets other names.")
         self._cells[cell.title] = cell
+
+    def _film(self, labels: Mapping[str, Any], world: World, there: World, policies: Mapping[str, str]) -> str | None:
+        """Plan the film of a cell; return its address."""
+        study = self._study
+        if not study.film_episodes:
+            return None
+        target, source = labels["target"], policies[ZeroShot.name]
+        actors = {"source policy in its source": (source, world), f"zero-shot in {target}": (source, there)}
+        for name, policy in policies.items():
+            if name != ZeroShot.name:
+                learned = "from scratch" if name == Scratch.name else labels["method"]
+                actors[f"{learned} in {target}, {labels['steps']:,} steps"] = (policy, there)
+        title = f"film of {self._route(labels)}, {labels['method']}, {labels['steps']:,} steps"
+        job = Film(title=title, actors=actors, episodes=study.film_episodes, seed=study.seeds[0])
+        self._jobs.setdefault(job.address, job)
+        return job.address
+
+    def _sweep(
+        self, labels: Mapping[str, Any], there: World, policies: Mapping[str, str], names: tuple[str, ...]
+    ) -> dict[str, str]:
+        """Plan a sweep of every policy of a cell; return their addresses by arm."""
+        study, found = self._study, {}
+        for arm, policy in policies.items():
+            job = Sweep(
+                title=f"sweep of {' and '.join(names)}, {arm} of {self._route(labels)}, {labels['steps']:,} steps",
+                policy=policy,
+                world=there,
+                parameters=names,
+                points=study.sweep_points,
+                episodes=study.sweep_episodes,
+                seed=study.seeds[0],
+            )
+            self._jobs.setdefault(job.address, job)
+            found[arm] = job.address
+        return found
+
+    @staticmethod
+    def _route(labels: Mapping[str, Any]) -> str:
+        parts = [labels["source"], *([labels["randomizer"]] if labels["randomizer"] else []), labels["algo"]]
+        return f"{', '.join(parts)} in {labels['target']}"
 
     @staticmethod
     def _title(labels: Mapping[str, Any], method: TransferMethod, chosen: TransferMethod, seed: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from functools import partial
 from html import escape
@@ -13,7 +12,7 @@ from typing import Any
 
 from sim2real.evaluation.metrics import Curves, arm_curves
 from sim2real.files import write_atomic
-from sim2real.studies.markup import figure, paragraph, section, table, terms, value_cell
+from sim2real.studies.markup import figure, paragraph, section, table, terms, value_cell, video
 from sim2real.studies.numbers import interval, number
 from sim2real.studies.plots import curves_figure, metrics_figure, write_png
 from sim2real.studies.results import read_points, read_result
@@ -210,20 +209,11 @@ def _curve_notes(result: Mapping[str, Any]) -> str:
 
 
 def _demonstration(folder: Path) -> str:
-    video, poster = folder / "demo.mp4", folder / "demo.png"
-    if not video.is_file():
+    film, poster = folder / "demo.mp4", folder / "demo.png"
+    if not film.is_file():
         return ""
-    image = f' poster="data:image/png;base64,{_encoded(poster)}"' if poster.is_file() else ""
-    return section(
-        "Demonstration",
-        '<figure><video controls playsinline preload="metadata" aria-label="The same episodes played by each policy"'
-        f'{image} src="data:video/mp4;base64,{_encoded(video)}"></video>'
-        "<figcaption>The same episodes, played by each policy.</figcaption></figure>",
-    )
-
-
-def _encoded(path: Path) -> str:
-    return base64.b64encode(path.read_bytes()).decode()
+    label = "The same episodes played by each policy"
+    return section("Demonstration", video(film, poster, label, "The same episodes, played by each policy."))
 
 
 def _domain(result: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sim2real.errors import Sim2RealError
+from sim2real.evaluation.robustness import Robustness
 
 METRICS = (
     "jumpstart",
@@ -139,6 +140,22 @@ def read_study_points(folder: Path) -> dict[str, list[dict[str, Any]]]:
     for point in _read_lines(folder / "curves.jsonl", {"cell": str, **_POINT_KEYS}, "study"):
         found.setdefault(point["cell"], []).append(point)
     return found
+
+
+def read_robustness(path: Path) -> Robustness:
+    """Return a sweep of a study.
+
+    Raises:
+        Sim2RealError: The file is missing or damaged; the message names it.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Sim2RealError(f"{path} cannot be read: {error}; run the study again.") from None
+    try:
+        return Robustness.from_dict(content)
+    except Sim2RealError as error:
+        raise Sim2RealError(f"{path}: {error} Run the study again.") from None
 
 
 def _read_lines(path: Path, keys: Mapping[str, type | tuple[type, ...]], work: str) -> list[dict[str, Any]]:

@@ -20,15 +20,15 @@ from sim2real.errors import Sim2RealError, unknown_name
 from sim2real.files import make_folder, write_atomic, write_json
 from sim2real.progress import show_progress
 from sim2real.studies.exports import write_hparams, write_parquet
-from sim2real.studies.plan import Cell, Job, Plan, make_plan
+from sim2real.studies.jobs import FILM, ROBUSTNESS, Job
+from sim2real.studies.plan import Cell, Plan, make_plan
 from sim2real.studies.report import write_report
 from sim2real.studies.study import read_study
 from sim2real.studies.summary import study_markdown
 from sim2real.training.callbacks import Progress
 from sim2real.training.folder import RunFolder, locked, wait_until_free
 from sim2real.training.parallel import Pool, Report, Workers
-from sim2real.training.train import run_training
-from sim2real.transfer.arms import Arm, judge_arms, run_arm
+from sim2real.transfer.arms import judge_arms
 
 if TYPE_CHECKING:
     from sim2real.studies.cluster import RayWorkers
@@ -107,9 +107,9 @@ class Task:
     job: Job
     """What is to be done."""
     folder: Path
-    """Its run folder."""
-    source: Path | None
-    """The bundle of the policy that it starts from."""
+    """Its folder."""
+    policies: Mapping[str, Path]
+    """Bundles of the policies that it needs, by address."""
 
 
 def plan_study(file: str | Path) -> Plan:
@@ -136,8 +136,7 @@ def part(plan: Plan, only: str) -> Plan:
     if not cells:
         titles = ", ".join(cell.title for cell in plan.cells[:_SHOWN])
         raise Sim2RealError(f"--only {only!r} fits no cell of the study. The first ones: {titles}.")
-    needed = {address for cell in cells for arm in cell.arms.values() for address in arm.values()}
-    needed |= {address for cell in cells for address in cell.sources.values()}
+    needed = {address for cell in cells for address in cell.jobs}
     jobs = {address: job for address, job in plan.jobs.items() if address in needed}
     bundles = {address: data for address, data in plan.bundles.items() if address in needed}
     return replace(plan, cells=cells, jobs=jobs, bundles=bundles)
@@ -195,19 +194,13 @@ def run_study(
 
 def is_done(job: Job, files: JobsFolder) -> bool:
     """Return whether the result of a job is there and whole; one that is damaged is removed, to be made anew."""
-    folder = RunFolder(files.job(job.address))
     if not files.seconds(job.address).exists():
         return False
     try:
-        if job.method is None or job.method.learns:
-            load_policy(folder.policy)
-        noted = json.loads(files.seconds(job.address).read_text(encoding="utf-8"))
-        steps = [point["step"] for point in folder.read_curve()]
-        if len(steps) != noted["evaluations"] or steps[-1] < job.steps:
-            raise Sim2RealError(f"{folder.metrics} lacks evaluations.")
+        job.check(files.job(job.address), json.loads(files.seconds(job.address).read_text(encoding="utf-8")))
     except (Sim2RealError, ValueError, KeyError, TypeError, OSError) as error:
         warnings.warn(f"{job.title} is done again, since its result is damaged: {error}", stacklevel=2)
-        shutil.rmtree(folder.path)
+        shutil.rmtree(files.job(job.address))
         return False
     return True
 
@@ -215,18 +208,11 @@ def is_done(job: Job, files: JobsFolder) -> bool:
 def do_task(task: Task, listener: Progress) -> float:
     """Do a job in a worker, or go on with it; return how long it took this time [s]."""
     start = time.perf_counter()
-    job, folder = task.job, task.folder
-    if folder.exists():  # the worker of a driver that was killed takes a moment to end
-        wait_until_free(folder, _PATIENCE)
-    if job.method is None:
-        run_training(job.config, folder, resume=True, listener=listener)
-    else:
-        run_arm(Arm(method=job.method, config=job.config, source=task.source, folder=folder), listener)
+    if task.folder.exists():  # the worker of a driver that was killed takes a moment to end
+        wait_until_free(task.folder, _PATIENCE)
+    noted = task.job.do(task.folder, task.policies, listener)
     seconds = time.perf_counter() - start
-    # The replay buffers of a grid would fill any disk.
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    evaluations = len(RunFolder(folder).read_curve())
-    write_json(folder / "seconds.json", {"seconds": seconds, "evaluations": evaluations})
+    write_json(task.folder / "seconds.json", {"seconds": seconds, **noted})
     return seconds
 
 
@@ -304,23 +290,22 @@ class _Runner:
         return self._failed
 
     def _next(self) -> str | None:
-        """Take the next job whose source is there; give up those whose source never will be."""
+        """Take the next job whose policies are there; give up those whose policies never will be."""
         for address in list(self._waiting):
-            source = self._plan.jobs[address].source
-            if source in self._failed:
+            needs = self._plan.jobs[address].needs
+            lost = next((needed for needed in needs if needed in self._failed), None)
+            if lost is not None:
                 self._waiting.remove(address)
-                self._failed[address] = f"needs {self._plan.jobs[source].title!r}, which failed."
-            elif source not in self._missing:
+                self._failed[address] = f"needs {self._plan.jobs[lost].title!r}, which failed."
+            elif not self._missing.intersection(needs):
                 self._waiting.remove(address)
                 return address
         return None
 
     def _task(self, address: str) -> Task:
-        job, source = self._plan.jobs[address], None
-        if job.source is not None:
-            trained = job.source in self._plan.jobs
-            source = RunFolder(self._files.job(job.source)).policy if trained else self._files.bundle(job.source)
-        return Task(job=job, folder=self._files.job(address), source=source)
+        job = self._plan.jobs[address]
+        policies = {needed: policy_file(self._plan, self._files, needed) for needed in job.needs}
+        return Task(job=job, folder=self._files.job(address), policies=policies)
 
     def _settle(self, address: str, report: Report) -> None:
         job = self._plan.jobs[address]
@@ -384,6 +369,7 @@ def collect(plan: Plan, files: StudyFolder, failures: Mapping[str, str], study: 
             entry["result"] = judge_arms(
                 points, cell.method, cell.base, sorted(cell.sources), _provenance(plan, files, cell)
             )
+        entry |= _looks(cell, files)
         cells.append(entry)
         lines += [{"cell": cell.title, **point} for point in points]
     results = {
@@ -417,9 +403,28 @@ def _points(cell: Cell, files: StudyFolder) -> tuple[list[dict[str, Any]], list[
 
 
 def _provenance(plan: Plan, files: StudyFolder, cell: Cell) -> dict[str, Any]:
-    address = next(iter(cell.sources.values()))
-    place = RunFolder(files.job(address)).policy if address in plan.jobs else files.bundle(address)
-    return dict(load_policy(place).metadata.provenance)
+    return dict(load_policy(policy_file(plan, files, next(iter(cell.sources.values())))).metadata.provenance)
+
+
+def policy_file(plan: Plan, files: StudyFolder, address: str) -> Path:
+    """Return the bundle of a policy: of one that is trained, or of one that was there."""
+    return RunFolder(files.job(address)).policy if address in plan.jobs else files.bundle(address)
+
+
+def _looks(cell: Cell, files: StudyFolder) -> dict[str, Any]:
+    """Return where the finished film and sweeps of a cell are, from the folder of the study."""
+    found: dict[str, Any] = {}
+    if cell.film is not None and files.seconds(cell.film).exists():
+        found["film"] = str((files.job(cell.film) / FILM).relative_to(files.path))
+    sweeps = [
+        {
+            arm: str((files.job(address) / ROBUSTNESS).relative_to(files.path))
+            for arm, address in sweep.items()
+            if files.seconds(address).exists()
+        }
+        for sweep in cell.sweeps
+    ]
+    return {**found, **({"sweeps": sweeps} if any(sweeps) else {})}
 
 
 def estimate_seconds(plan: Plan, files: StudyFolder, workers: int) -> tuple[float, str]:
@@ -430,19 +435,19 @@ def estimate_seconds(plan: Plan, files: StudyFolder, workers: int) -> tuple[floa
         files: Its folder.
         workers: Processes.
     """
-    todo = sum(job.steps for job in plan.jobs.values() if not files.seconds(job.address).exists())
-    rate, basis = measured_rate((job.steps, files.seconds(job.address)) for job in plan.jobs.values())
+    todo = sum(job.work for job in plan.jobs.values() if not files.seconds(job.address).exists())
+    rate, basis = measured_rate((job.work, files.seconds(job.address)) for job in plan.jobs.values())
     return todo / rate / workers, basis
 
 
 _RATE = 250.0
 
 
-def measured_rate(jobs: Iterable[tuple[int, Path]]) -> tuple[float, str]:
+def measured_rate(jobs: Iterable[tuple[float, Path]]) -> tuple[float, str]:
     """Return how fast a process works [steps/s], and what that is taken from.
 
     Args:
-        jobs: The steps of each, and its :meth:`JobsFolder.seconds`, which is there if it is done.
+        jobs: The work of each [steps], and its :meth:`JobsFolder.seconds`, which is there if it is done.
     """
     rates = [steps / max(_seconds(file), 1e-3) for steps, file in jobs if steps and file.exists()]
     if rates:

@@ -14,7 +14,7 @@ from sim2real.errors import Sim2RealError
 from sim2real.files import write_atomic, write_json
 from sim2real.progress import show_progress
 from sim2real.seeding import derive_seed
-from sim2real.studies.plan import Job
+from sim2real.studies.jobs import Job, Training
 from sim2real.studies.run import Attempts, JobsFolder, Task, check_executor, do_task, is_done, make_pool, measured_rate
 from sim2real.studies.search import Objective, Search, read_search
 from sim2real.studies.search_report import write_search_results
@@ -78,14 +78,16 @@ def measure(task: Measurement, listener: Progress) -> None:
     write_json(task.folder / _SCORES, task.objective.score(RunFolder(task.folder).policy))
 
 
-def trial_jobs(search: Search, trial: Trial) -> list[Job]:
+def trial_jobs(search: Search, trial: Trial) -> list[Training]:
     """Return the trainings of a trial, one a seed.
 
     Raises:
         Sim2RealError: Its values do not go together.
     """
     config = search.config(trial.values)
-    return [Job(title=f"trial {trial.number}, seed {seed}", config=replace(config, seed=seed)) for seed in search.seeds]
+    return [
+        Training(title=f"trial {trial.number}, seed {seed}", config=replace(config, seed=seed)) for seed in search.seeds
+    ]
 
 
 def run_search(
@@ -217,7 +219,7 @@ class _Runner:
         return Measurement(
             job=self._jobs[address],
             folder=self._files.job(address),
-            source=None,
+            policies={},
             objective=self._search.objective,
         )
 

@@ -17,6 +17,8 @@
       gentle: {method: finetune, critic_warmup: 1000}
     steps: [1000, 3000]            # target budgets
     seeds: 3                       # paired: the source of seed 1 is carried over with seed 1
+    robustness: {sweep: [payload, [payload, action_delay]]}    # of each cell's policies, parameters from end to end
+    videos: {episodes: 2}          # of each cell: the source policy, zero-shot, scratch and the method side by side
     exclude: [{source: shipped, target: kuka}]
 
 ``eval_every`` and ``eval_episodes`` are those of a training; ``hyperparameters`` override the tuned ones of both
@@ -49,12 +51,15 @@ _KEYS = (
     "eval_every",
     "eval_episodes",
     "hyperparameters",
+    "robustness",
+    "videos",
     "exclude",
 )
 _SOURCE_KEYS = ("policy", "env", "kwargs", "domain_file", "steps", "hyperparameters")
 _TARGET_KEYS = ("target", "domain", "env", "kwargs", "domain_file", "targets_file")
 T = TypeVar("T")
 
+_SWEEP_KEYS = ("sweep", "points", "episodes")
 _EXCLUDE_KEYS = ("source", "randomizer", "algo", "target", "method", "steps")
 
 
@@ -160,6 +165,14 @@ class Study:
     """Episodes of an evaluation."""
     hyperparameters: Mapping[str, Any]
     """Overrides for both learning arms."""
+    sweeps: tuple[tuple[str, ...], ...]
+    """One or two parameters each, which a cell's policies are evaluated along."""
+    sweep_points: int
+    """Values of each parameter."""
+    sweep_episodes: int
+    """Episodes at each value."""
+    film_episodes: int
+    """Episodes of a cell's film; 0 for no films."""
     exclude: tuple[Mapping[str, Any], ...]
     """Combinations that are left out, each by some of their names."""
 
@@ -188,6 +201,10 @@ def read_study(path: str | Path) -> Study:
         eval_every=content.get("eval_every"),
         eval_episodes=content.get("eval_episodes", 20),
         hyperparameters=read.mapping(content, "hyperparameters", "study"),
+        sweeps=tuple(read.sweeps()),
+        sweep_points=read.count("robustness", "points", 7, least=2),
+        sweep_episodes=read.count("robustness", "episodes", 20),
+        film_episodes=read.count("videos", "episodes", 2) if content.get("videos") else 0,
         exclude=tuple(read.exclude()),
     )
     for key in ("sources", "targets", "methods", "steps"):
@@ -316,6 +333,32 @@ class Reader:
             return dict(given)
 
         return self._faults.attempt(read, {})
+
+    def sweeps(self) -> Iterator[tuple[str, ...]]:
+        """Return what is swept, one or two parameters each."""
+        entry = self._content.get("robustness") or {}
+        with self._faults.noted("robustness"):
+            fields = check_keys(entry, _SWEEP_KEYS, "study")
+            given = fields.get("sweep") or []
+            if fields and not (isinstance(given, list) and given):
+                raise Sim2RealError(f"sweep = {given!r} must be a list of parameters, or of pairs of them.")
+            for sweep in given:
+                names = tuple(sweep) if isinstance(sweep, list) else (sweep,)
+                if not 1 <= len(names) <= 2 or not all(isinstance(name, str) for name in names):
+                    raise Sim2RealError(f"sweep: {sweep!r} must be the name of a parameter, or a pair of names.")
+                yield names
+
+    def count(self, key: str, name: str, default: int, *, least: int = 1) -> int:
+        """Return a whole number of a group of settings."""
+        entry = self._content.get(key) or {}
+        with self._faults.noted(key):
+            number = check_keys(entry, _SWEEP_KEYS if key == "robustness" else ("episodes",), "study").get(
+                name, default
+            )
+            if isinstance(number, bool) or not isinstance(number, int) or number < least:
+                raise Sim2RealError(f"{name} = {number!r} must be a whole number of at least {least}.")
+            return number
+        return default
 
     def exclude(self) -> Iterator[Mapping[str, Any]]:
         """Yield the combinations that are left out."""

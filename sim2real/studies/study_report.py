@@ -15,16 +15,22 @@ import numpy as np
 
 from sim2real.evaluation.aggregate import interquartile_mean, performance_profile, probability_of_improvement
 from sim2real.evaluation.metrics import Curves, arm_curves
+from sim2real.evaluation.robustness import Robustness
 from sim2real.evaluation.statistics import Estimate
 from sim2real.files import write_atomic
-from sim2real.studies.markup import figure, section, table, terms, value_cell
+from sim2real.studies.markup import figure, paragraph, section, table, terms, value_cell, video
 from sim2real.studies.numbers import interval, number
-from sim2real.studies.results import read_study_points, read_study_results
+from sim2real.studies.results import read_robustness, read_study_points, read_study_results
+from sim2real.studies.robustness_plots import heat_map_figure, robustness_figure
 from sim2real.studies.study_plots import cells_figure, profiles_figure, verdict_map
-from sim2real.studies.summary import SHORT_WORDS, SYMBOLS, ending, percent, source_words
+from sim2real.studies.summary import SHORT_WORDS, SYMBOLS, ending, few_seeds, percent, source_words
 
 PANELS = 24
 """Cells whose curves are drawn."""
+FILMS = 12
+"""Cells whose films are shown."""
+SWEPT = 12
+"""Cells whose sweeps are drawn."""
 _THRESHOLDS = np.linspace(0.0, 1.0, 101)
 
 
@@ -46,6 +52,8 @@ def write_study_report(folder: Path) -> Path:
         *(_maps(judged, command) if judged else ()),
         _overall(judged, curves, command),
         _learning(judged, curves, command),
+        _robustness(judged, folder, command),
+        _behaviour(judged, folder, command),
         _failures(results),
         section("Provenance", _provenance(results, judged, folder, command)),
     ]
@@ -59,7 +67,7 @@ def write_study_report(folder: Path) -> Path:
         headline=escape(headline),
         harm="",
         reason=escape(_reason(judged, counts)),
-        caution="",
+        caution=paragraph("caution", few_seeds(judged[0]["result"]) if judged else ""),
         facts=terms(_facts(results, judged)),
         sections="\n".join(part for part in sections if part),
         footer="Written by sim2real.",
@@ -218,6 +226,61 @@ def _learning(
             )
     more = f'<p class="note">The first {PANELS} of {len(judged)} cells.</p>' if len(judged) > PANELS else ""
     return section("Learning curves", "".join(parts) + more + _made_by(command))
+
+
+def _robustness(judged: Sequence[Mapping[str, Any]], folder: Path, command: str) -> str:
+    """Return the sweeps of the first cells that have some."""
+    swept = [cell for cell in judged if cell.get("sweeps")]
+    parts = []
+    for cell in swept[:SWEPT]:
+        title = f"{source_words(cell)} → {cell['target']}, {cell['method']}, {cell['steps']:,} steps"
+        for sweep in cell["sweeps"]:
+            found = {arm: read_robustness(folder / file) for arm, file in sweep.items()}
+            names = [parameter.name for parameter in next(iter(found.values())).parameters]
+            words = f"{title}: success or return as {' and '.join(names)} go from end to end."
+            if len(names) == 1:
+                parts.append(
+                    figure(
+                        lambda theme, narrow, found=found: robustness_figure(found, theme=theme, narrow=narrow),  # type: ignore[misc]
+                        f"{words} {_worst(found)}",
+                        f"{title}. Bands are 95 % intervals over episodes; shaded is what training draws from.",
+                    )
+                )
+                continue
+            for arm, result in found.items():
+                parts.append(
+                    figure(
+                        lambda theme, narrow, result=result: heat_map_figure(result, theme=theme, narrow=narrow),  # type: ignore[misc]
+                        f"{arm}, {words} {_worst({arm: result})}",
+                        f"{title}: {arm}.",
+                    )
+                )
+    if not parts:
+        return ""
+    more = f'<p class="note">The first {SWEPT} of {len(swept)} cells.</p>' if len(swept) > SWEPT else ""
+    note = "The policies of the first seed, the same episodes at every value."
+    return section("Robustness", f'<p class="note">{note}</p>' + "".join(parts) + more + _made_by(command))
+
+
+def _worst(found: Mapping[str, Robustness]) -> str:
+    return " ".join(
+        f"{arm}: mean {number(result.mean)}, worst {number(result.worst)}." for arm, result in found.items()
+    )
+
+
+def _behaviour(judged: Sequence[Mapping[str, Any]], folder: Path, command: str) -> str:
+    """Return the films of the first cells that have one."""
+    filmed = [cell for cell in judged if cell.get("film")]
+    if not filmed:
+        return ""
+    parts = []
+    for cell in filmed[:FILMS]:
+        film = folder / cell["film"]
+        title = f"{source_words(cell)} → {cell['target']}, {cell['method']}, {cell['steps']:,} steps"
+        parts.append(video(film, film.with_suffix(".png"), f"Film: {title}", title))
+    more = f'<p class="note">The first {FILMS} of {len(filmed)} films.</p>' if len(filmed) > FILMS else ""
+    note = "The same episodes, played by the policies of the first seed."
+    return section("Behaviour", f'<p class="note">{note}</p>' + "".join(parts) + more + _made_by(command))
 
 
 def _short(cell: Mapping[str, Any]) -> str:

@@ -30,6 +30,7 @@ def record(
     episodes: int = 3,
     every: int = 1,
     columns: int = 2,
+    width: int | None = None,
 ) -> tuple[list[Frame], float]:
     """Let several policies play the same episodes, side by side.
 
@@ -39,6 +40,7 @@ def record(
         episodes: How many, one after the other.
         every: Control steps from one frame to the next.
         columns: Policies in a row.
+        width: Of each policy's picture [pixels]; as the world draws it if ``None``.
 
     Returns:
         The frames, shape (height, width, 3), all of one size, and how many of them make a second.
@@ -46,9 +48,14 @@ def record(
     Raises:
         Sim2RealError: A world cannot draw itself.
     """
-    films = [_play(predict, world, caption, seed, episodes, every) for caption, (predict, world) in actors.items()]
+    films = [
+        _play(predict, world, caption, seed, episodes, every, width) for caption, (predict, world) in actors.items()
+    ]
     length = max(len(film) for film, _ in films)
-    padded = [[*film, *[film[-1]] * (length - len(film))] for film, _ in films]
+    height = max(film[0].shape[0] for film, _ in films)
+    padded = [
+        [_heightened(frame, height) for frame in (*film, *[film[-1]] * (length - len(film)))] for film, _ in films
+    ]
     return [_tiled(shown, columns) for shown in zip(*padded, strict=True)], films[0][1]
 
 
@@ -103,7 +110,13 @@ def _tiled(shown: Sequence[Frame], columns: int) -> Frame:
 
 
 def _play(
-    predict: Callable[[Any], Any], world: World, caption: str, seed: int, episodes: int, every: int
+    predict: Callable[[Any], Any],
+    world: World,
+    caption: str,
+    seed: int,
+    episodes: int,
+    every: int,
+    width: int | None,
 ) -> tuple[list[Frame], float]:
     film: list[Frame] = []
     with _drawn(world, "rgb_array") as env:
@@ -115,7 +128,7 @@ def _play(
                 observation, _, terminated, truncated, info = env.step(predict(observation))
                 step, over = step + 1, bool(terminated or truncated)
                 if over or step % every == 0:
-                    film.append(_captioned(_render(env), caption, info.get("is_success")))
+                    film.append(_captioned(_render(env, width), caption, info.get("is_success")))
             film += [film[-1]] * round(fps / 2)  # half a second to see how it ended
     return film, fps
 
@@ -130,11 +143,24 @@ def _drawn(world: World, render_mode: str) -> Iterator[Env]:
         raise Sim2RealError(f"env {world.env!r} cannot be drawn: {error}.") from None
 
 
-def _render(env: Any) -> Frame:
+def _render(env: Any, width: int | None) -> Frame:
     frame = env.render()
     if not isinstance(frame, np.ndarray):
         raise Sim2RealError("the env draws no pictures (render_mode 'rgb_array'); it cannot be filmed.")
-    return frame[..., :3].astype(np.uint8)
+    frame = frame[..., :3].astype(np.uint8)
+    if width is None or width == frame.shape[1]:
+        return frame
+    from PIL import Image
+
+    height = 2 * round(frame.shape[0] * width / frame.shape[1] / 2)  # videos have even sides
+    return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS))
+
+
+def _heightened(frame: Frame, height: int) -> Frame:
+    """Return a frame with white below it."""
+    if frame.shape[0] == height:
+        return frame
+    return np.pad(frame, ((0, height - frame.shape[0]), (0, 0), (0, 0)), constant_values=255)
 
 
 def _captioned(frame: Frame, caption: str, success: bool | None) -> Frame:
@@ -144,8 +170,9 @@ def _captioned(frame: Frame, caption: str, success: bool | None) -> Frame:
     image.paste(Image.fromarray(frame), (0, _CAPTION_HEIGHT))
     draw = ImageDraw.Draw(image)
     middle = _CAPTION_HEIGHT // 2
-    draw.text((12, middle), caption, fill=_INK, font=ImageFont.load_default(18), anchor="lm")
+    font = ImageFont.load_default(min(18, frame.shape[1] // 26))
+    draw.text((12, middle), caption, fill=_INK, font=font, anchor="lm")
     if success is not None:
         text, colour = ("on goal", _GOOD) if success else ("off goal", _BAD)
-        draw.text((frame.shape[1] - 12, middle), text, fill=colour, font=ImageFont.load_default(18), anchor="rm")
+        draw.text((frame.shape[1] - 12, middle), text, fill=colour, font=font, anchor="rm")
     return np.asarray(image)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 from point_mass import ID, SMALL
+from study_grid import GRID
 
 import sim2real
 from sim2real.errors import Sim2RealError
@@ -36,16 +37,6 @@ from sim2real.studies.study import read_study
 from sim2real.studies.summary import study_markdown
 from sim2real.training.folder import locked
 from sim2real.training.parallel import Report
-
-GRID = {
-    "sources": {"own": {"env": ID, "steps": 200, "hyperparameters": SMALL}},
-    "targets": {"shifted": {"domain": {"gain": 0.5, "drift": 0.2}}, "far": {"domain": {"gain": -0.5}}},
-    "methods": ["finetune"],
-    "steps": 120,
-    "seeds": 2,
-    "eval_episodes": 2,
-    "hyperparameters": SMALL,
-}
 
 
 def write(folder, **changes):
