@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sim2real.domains.space import DomainSpace, Parameter
     from sim2real.domains.world import World
     from sim2real.evaluation.evaluate import Evaluation, evaluate
+    from sim2real.evaluation.robustness import Robustness, sweep
     from sim2real.studies.report import write_report
     from sim2real.studies.run import StudyResult, run_study
     from sim2real.studies.search_run import SearchResult, run_search
@@ -44,6 +45,7 @@ _MODULES = {
     "Evaluation": "sim2real.evaluation.evaluate",
     "Parameter": "sim2real.domains.space",
     "Policy": "sim2real.deployment.policy",
+    "Robustness": "sim2real.evaluation.robustness",
     "Run": "sim2real.training.train",
     "SearchResult": "sim2real.studies.search_run",
     "StudyResult": "sim2real.studies.run",
@@ -54,6 +56,7 @@ _MODULES = {
     "load_policy": "sim2real.deployment.bundle",
     "run_search": "sim2real.studies.search_run",
     "run_study": "sim2real.studies.run",
+    "sweep": "sim2real.evaluation.robustness",
     "train": "sim2real.training.train",
     "write_report": "sim2real.studies.report",
 }
@@ -65,6 +68,7 @@ __all__ = [
     "Evaluation",
     "Parameter",
     "Policy",
+    "Robustness",
     "Run",
     "SearchResult",
     "Sim2RealError",
@@ -77,6 +81,7 @@ __all__ = [
     "load_policy",
     "run_search",
     "run_study",
+    "sweep",
     "train",
     "transfer",
     "write_report",

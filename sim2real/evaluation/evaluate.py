@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,11 @@ from sim2real.domains.randomizers import RandomizerSpec
 from sim2real.domains.targets import find_target
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
-from sim2real.evaluation.rollouts import Evaluator, Score
+from sim2real.evaluation.rollouts import Episode, Evaluator, Score
 from sim2real.evaluation.statistics import mean_interval, proportion_interval
+
+Interval = tuple[float, float] | None
+"""Ends of a 95 % interval; ``None`` where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +42,13 @@ class Evaluation:
     """From which their seeds derive."""
     return_mean: float
     """Mean over episodes of the sum of rewards."""
-    return_ci95: tuple[float, float] | None
+    return_ci95: Interval
     """Its 95 % interval over episodes."""
     returns: tuple[float, ...]
     """Of each episode; with the same seed, those of two policies or two targets can be compared in pairs."""
     success_rate: float | None
     """Share of episodes that end in success; ``None`` where the env does not say."""
-    success_ci95: tuple[float, float] | None
+    success_ci95: Interval
     """Its 95 % Wilson interval."""
     length_mean: float
     """Mean control steps of an episode."""
@@ -104,14 +107,7 @@ def evaluate(
         if domain is None and randomizer == "none":
             domain = domain_space(evaluator.env).nominal()
     score = Score.of(results)
-    returns = mean_interval([episode.ret for episode in results])
-    interval = (returns.low, returns.high) if returns.low is not None and returns.high is not None else None
-    success_interval = None
-    if score.success_rate is not None:
-        successes = proportion_interval(sum(bool(episode.success) for episode in results), episodes)
-        assert successes.low is not None
-        assert successes.high is not None
-        success_interval = (successes.low, successes.high)
+    interval, success_interval = intervals(results)
     return Evaluation(
         env=world.env,
         target=world.target,
@@ -127,6 +123,18 @@ def evaluate(
         length_mean=float(np.mean([episode.length for episode in results])),
         steps_per_second=sum(episode.length for episode in results) / seconds,
     )
+
+
+def intervals(episodes: Sequence[Episode]) -> tuple[Interval, Interval]:
+    """Return the 95 % intervals of the mean return and, where the env knows success, of its rate (Wilson's)."""
+    mean = mean_interval([episode.ret for episode in episodes])
+    returns = (mean.low, mean.high) if mean.low is not None and mean.high is not None else None
+    if Score.of(episodes).success_rate is None:
+        return returns, None
+    rate = proportion_interval(sum(bool(episode.success) for episode in episodes), len(episodes))
+    assert rate.low is not None
+    assert rate.high is not None
+    return returns, (rate.low, rate.high)
 
 
 def source_world(

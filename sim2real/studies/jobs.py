@@ -229,7 +229,8 @@ class Sweep(Job):
     @property
     def steps(self) -> int:
         """Env steps at most."""
-        return self.points ** len(self.parameters) * self.episodes * _longest(self.world)
+        cells: int = self.points ** len(self.parameters)
+        return cells * self.episodes * _longest(self.world)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -260,4 +261,5 @@ class Sweep(Job):
 
 def _longest(world: World) -> int:
     spec = gym.registry.get(world.env.rpartition(":")[2])
-    return (spec.max_episode_steps if spec is not None else None) or _LONGEST
+    limit: int | None = spec.max_episode_steps if spec is not None else None
+    return limit or _LONGEST

@@ -14,7 +14,7 @@ from sim2real.errors import Sim2RealError
 from sim2real.files import write_atomic, write_json
 from sim2real.progress import show_progress
 from sim2real.seeding import derive_seed
-from sim2real.studies.jobs import Job, Training
+from sim2real.studies.jobs import Training
 from sim2real.studies.run import Attempts, JobsFolder, Task, check_executor, do_task, is_done, make_pool, measured_rate
 from sim2real.studies.search import Objective, Search, read_search
 from sim2real.studies.search_report import write_search_results
@@ -174,7 +174,7 @@ class _Runner:
         self._steps = search.training_steps
         self._open: dict[int, list[str]] = {}
         self._closed = 0
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, Training] = {}
         self._waiting: deque[str] = deque()
         self._progress: dict[str, int] = {}
         self._scores: dict[str, dict[str, float]] = {}
@@ -239,7 +239,7 @@ class _Runner:
                 self._waiting.append(job.address)
         self._close(trial.number)
 
-    def _recall(self, job: Job) -> bool:
+    def _recall(self, job: Training) -> bool:
         """Return whether a training was validated already, and take what it came to."""
         file = self._files.scores(job.address)
         if not is_done(job, self._files) or not file.exists():

@@ -86,12 +86,12 @@ class Faults:
         except Sim2RealError as error:
             self._note(f"{place}: {error}" if place else str(error))
 
-    def attempt(self, function: Callable[[], T], default: T) -> T:
-        """Return what a function returns, or note its error and return something else."""
+    def attempt(self, function: Callable[[], T], default: T, place: str = "") -> T:
+        """Return what a function returns, or note its error, see :meth:`noted`, and return something else."""
         try:
             return function()
         except Sim2RealError as error:
-            self._note(str(error))
+            self._note(f"{place}: {error}" if place else str(error))
             return default
 
     def _note(self, message: str) -> None:
@@ -350,15 +350,16 @@ class Reader:
 
     def count(self, key: str, name: str, default: int, *, least: int = 1) -> int:
         """Return a whole number of a group of settings."""
-        entry = self._content.get(key) or {}
-        with self._faults.noted(key):
-            number = check_keys(entry, _SWEEP_KEYS if key == "robustness" else ("episodes",), "study").get(
-                name, default
-            )
+
+        def read() -> int:
+            entry = self._content.get(key) or {}
+            fields = check_keys(entry, _SWEEP_KEYS if key == "robustness" else ("episodes",), "study")
+            number = fields.get(name, default)
             if isinstance(number, bool) or not isinstance(number, int) or number < least:
                 raise Sim2RealError(f"{name} = {number!r} must be a whole number of at least {least}.")
             return number
-        return default
+
+        return self._faults.attempt(read, default, key)
 
     def exclude(self) -> Iterator[Mapping[str, Any]]:
         """Yield the combinations that are left out."""

@@ -34,6 +34,7 @@ addEventListener("load", () => setTimeout(() => {
         name => !/^(data|file):/.test(name)),
     contrast: all("body *").filter(element => element.childNodes.length && [...element.childNodes].some(
         node => node.nodeType === 3 && node.textContent.trim())).map(contrast).filter(entry => entry[0] < 4.5),
+    dark: matchMedia("(prefers-color-scheme: dark)").matches,
     lang: document.documentElement.lang,
   };
   document.body.innerHTML = "";
@@ -69,7 +70,7 @@ def look(report, folder, *, width, dark=False):
                "--enable-logging=stderr", *(["--blink-settings=preferredColorScheme=0"] if dark else []),
                page.as_uri()]  # fmt: skip
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    found = re.search(r"PROBE(.*)EBORP", ran.stdout, re.S)
+    found = re.search(r"PROBE(\{.*\})EBORP", ran.stdout, re.S)
     assert found, ran.stderr[-2000:]
     text = found[1].replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")
     console = [line for line in ran.stderr.splitlines() if "CONSOLE" in line]
@@ -101,12 +102,12 @@ def check(found):
 def test_the_report_of_a_study_in_a_browser(watched, tmp_path, width, dark):
     found = look(watched.folder / "report.html", tmp_path, width=width, dark=dark)
     check(found)
+    assert found["dark"] == dark
     assert found["pictures"]
     assert len(found["films"]) == 1
 
 
 def test_the_report_of_a_transfer_in_a_browser(tmp_path):
-    make_folder(tmp_path / "moved")
-    found = look(write_report(tmp_path / "moved"), tmp_path, width=500)
+    found = look(write_report(make_folder(tmp_path)), tmp_path, width=500)
     check(found)
     assert found["pictures"]

@@ -1,0 +1,118 @@
+"""Figures of sweeps: what policies reach along one parameter, and what one reaches over two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import PercentFormatter
+
+from sim2real.evaluation.robustness import Robustness, Swept
+from sim2real.studies.numbers import number
+from sim2real.studies.plots import LIGHT, Theme, arm_style, style
+from sim2real.studies.summary import percent
+
+_COLOURS = "cividis"
+"""Even in lightness, and the same to colour-blind readers (Nuñez et al., 2018)."""
+
+
+def robustness_figure(found: Mapping[str, Robustness], *, theme: Theme = LIGHT, narrow: bool = False) -> Figure:
+    """Draw what several policies reach along one parameter, with 95 % bands over episodes.
+
+    The range that training draws from is shaded; dotted lines mark the nominal value and that of the target.
+
+    Args:
+        found: Sweeps of the same parameter, by arm.
+        theme: Colours.
+        narrow: Whether to draw for a phone.
+    """
+    first = next(iter(found.values()))
+    (parameter,) = first.parameters
+    success = all(result.knows_success for result in found.values())
+    figure = Figure(figsize=(4.4, 3.2) if narrow else (9.6, 3.4), layout="constrained", facecolor="none")
+    axes = figure.subplots()
+    style(axes, theme)
+    axes.axvspan(*parameter.train, color=theme.grid, alpha=0.5, linewidth=0, label="range of training")
+    marks = {parameter.nominal: "nominal", parameter.target: "target"}
+    if parameter.nominal == parameter.target:
+        marks = {parameter.nominal: "nominal"}
+    for value, words in marks.items():
+        axes.axvline(
+            value, color=theme.muted, linestyle=":" if words == "nominal" else "--", linewidth=1.2, label=words
+        )
+    for arm, result in found.items():
+        color, line = arm_style(arm, theme)
+        scores = np.array(result.scores)
+        axes.plot(
+            parameter.values, scores, color=color, linestyle=line, linewidth=2, marker="o", markersize=4, label=arm
+        )
+        ends = [cell.success_ci95 if success else cell.return_ci95 for cell in result.cells]
+        low, high = (
+            [score if end is None else end[side] for score, end in zip(scores, ends, strict=True)] for side in (0, 1)
+        )
+        axes.fill_between(parameter.values, low, high, color=color, alpha=0.14, linewidth=0)
+    axes.margins(x=0.015)
+    axes.set_xlabel(_label(parameter), color=theme.muted, fontsize=9)
+    axes.set_ylabel("success" if success else "return per episode", color=theme.muted, fontsize=9)
+    if success:
+        axes.set_ylim(-0.03, 1.03)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.grid(color=theme.grid, linewidth=0.6)
+    figure.legend(
+        loc="outside lower center", ncols=2 if narrow else 6, frameon=False, fontsize=8 if narrow else 9,
+        labelcolor=theme.text,
+    )  # fmt: skip
+    return figure
+
+
+def heat_map_figure(result: Robustness, *, theme: Theme = LIGHT, narrow: bool = False) -> Figure:
+    """Draw what a policy reaches over two parameters: a field for each pair of values, its number in it.
+
+    A dotted frame is round the field that is nearest to the nominal world, a dashed one round that of the target.
+
+    Args:
+        result: A sweep of two parameters; the first goes up, the second to the right.
+        theme: Colours.
+        narrow: Whether to draw for a phone.
+    """
+    down, across = result.parameters
+    grid = np.array(result.scores).reshape(len(down.values), len(across.values))
+    figure = Figure(
+        figsize=(4.4, 0.9 + 0.42 * len(down.values)) if narrow else (9.6, 1.0 + 0.44 * len(down.values)),
+        layout="constrained", facecolor="none",
+    )  # fmt: skip
+    axes = figure.subplots()
+    style(axes, theme)
+    limits = (0.0, 1.0) if result.knows_success else (float(grid.min()), float(grid.max()))
+    image = axes.imshow(grid, cmap=_COLOURS, vmin=limits[0], vmax=limits[1], aspect="auto", origin="lower")
+    middle = (limits[0] + limits[1]) / 2
+    for (row, column), score in np.ndenumerate(grid):
+        text = percent(float(score)) if result.knows_success else number(float(score))
+        ink = "#ffffff" if score <= middle else "#000000"
+        axes.text(column, row, text, color=ink, ha="center", va="center", fontsize=6.5 if narrow else 9)
+    for axis, parameter in ((axes.yaxis, down), (axes.xaxis, across)):
+        axis.set_ticks(range(len(parameter.values)), [number(value) for value in parameter.values])
+        axis.set_label_text(_label(parameter), color=theme.muted, fontsize=9)
+    axes.tick_params(length=0, labelsize=7 if narrow else 9)
+    for words, line in (("nominal", ":"), ("target", "--")):
+        row, column = (int(np.argmin([abs(v - getattr(p, words)) for v in p.values])) for p in (down, across))
+        axes.add_patch(Rectangle((column - 0.46, row - 0.44), 0.92, 0.88, fill=False, edgecolor="#ffffff", linewidth=3))
+        axes.add_patch(
+            Rectangle(
+                (column - 0.46, row - 0.44), 0.92, 0.88, fill=False, edgecolor="#000000", linewidth=1.4, linestyle=line
+            )
+        )
+    bar = figure.colorbar(image, ax=axes, pad=0.01)
+    bar.ax.tick_params(colors=theme.muted, labelsize=8)
+    bar.outline.set_visible(False)
+    bar.set_label("success" if result.knows_success else "return per episode", color=theme.muted, fontsize=9)
+    if result.knows_success:
+        bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    return figure
+
+
+def _label(parameter: Swept) -> str:
+    name = parameter.name.replace("_", " ")
+    return f"{name} [{parameter.unit}]" if parameter.unit not in ("", "1") else name
