@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 
 from sim2real.evaluation.robustness import Robustness, Swept
@@ -16,6 +15,9 @@ from sim2real.studies.summary import percent
 
 _COLOURS = "cividis"
 """Even in lightness, and the same to colour-blind readers (Nuñez et al., 2018)."""
+
+
+_MARKERS = {"nominal": "o", "target": "D"}
 
 
 def robustness_figure(found: Mapping[str, Robustness], *, theme: Theme = LIGHT, narrow: bool = False) -> Figure:
@@ -70,7 +72,7 @@ def robustness_figure(found: Mapping[str, Robustness], *, theme: Theme = LIGHT, 
 def heat_map_figure(result: Robustness, *, theme: Theme = LIGHT, narrow: bool = False) -> Figure:
     """Draw what a policy reaches over two parameters: a field for each pair of values, its number in it.
 
-    A dotted frame is round the field that is nearest to the nominal world, a dashed one round that of the target.
+    A ring is where the nominal world is, a diamond where the target is, between fields or in one.
 
     Args:
         result: A sweep of two parameters; the first goes up, the second to the right.
@@ -96,14 +98,13 @@ def heat_map_figure(result: Robustness, *, theme: Theme = LIGHT, narrow: bool = 
         axis.set_ticks(range(len(parameter.values)), [number(value) for value in parameter.values])
         axis.set_label_text(_label(parameter), color=theme.muted, fontsize=9)
     axes.tick_params(length=0, labelsize=7 if narrow else 9)
-    for words, line in (("nominal", ":"), ("target", "--")):
-        row, column = (int(np.argmin([abs(v - getattr(p, words)) for v in p.values])) for p in (down, across))
-        axes.add_patch(Rectangle((column - 0.46, row - 0.44), 0.92, 0.88, fill=False, edgecolor="#ffffff", linewidth=3))
-        axes.add_patch(
-            Rectangle(
-                (column - 0.46, row - 0.44), 0.92, 0.88, fill=False, edgecolor="#000000", linewidth=1.4, linestyle=line
-            )
-        )
+    for words, marker in _MARKERS.items():
+        row, column = (_place(parameter, getattr(parameter, words)) for parameter in (down, across))
+        for color, width in (("#ffffff", 4.0), ("#000000", 1.4)):
+            axes.plot(
+                column, row, marker, markersize=20 if narrow else 26, markerfacecolor="none", markeredgecolor=color,
+                markeredgewidth=width, clip_on=False, label=words,
+            )  # fmt: skip
     bar = figure.colorbar(image, ax=axes, pad=0.01)
     bar.ax.tick_params(colors=theme.muted, labelsize=8)
     bar.outline.set_visible(False)
@@ -111,6 +112,12 @@ def heat_map_figure(result: Robustness, *, theme: Theme = LIGHT, narrow: bool = 
     if result.knows_success:
         bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     return figure
+
+
+def _place(parameter: Swept, value: float) -> float:
+    """Return where a value is on an axis whose unit is from one field to the next."""
+    low, high = parameter.values[0], parameter.values[-1]
+    return (value - low) / (high - low) * (len(parameter.values) - 1)
 
 
 def _label(parameter: Swept) -> str:

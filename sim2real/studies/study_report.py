@@ -252,7 +252,7 @@ def _robustness(judged: Sequence[Mapping[str, Any]], folder: Path, command: str)
                     figure(
                         lambda theme, narrow, result=result: heat_map_figure(result, theme=theme, narrow=narrow),  # type: ignore[misc]
                         f"{arm}, {words} {_worst({arm: result})}",
-                        f"{title}: {arm}. Dotted is the field nearest to the nominal world, dashed that of the target.",
+                        f"{title}: {arm}. The ring is the nominal world, the diamond the target.",
                     )
                 )
     if not parts:

@@ -179,6 +179,5 @@ def test_the_map_of_two_says_every_number_and_marks_nominal_and_target(source):
     shown = {tuple(text.get_position()): text.get_text() for text in axes.texts}
     assert shown[(0, 0)] == "100\N{NO-BREAK SPACE}%"
     assert shown[(2, 2)] == "0\N{NO-BREAK SPACE}%"
-    dashed = {patch.get_linestyle(): patch.get_xy() for patch in axes.patches if patch.get_linewidth() < 2}
-    assert dashed["--"] == (2 - 0.46, 2 - 0.44)
-    assert dashed[":"] == (0 - 0.46, 0 - 0.44)  # 0.25 is as near to 0 as to 0.5
+    marked = {line.get_label(): tuple(line.get_xydata()[0]) for line in axes.lines}
+    assert marked == {"nominal": (0.5, 0.0), "target": (2.0, 2.0)}  # b is nominal half way from the first to the second
