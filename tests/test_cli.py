@@ -21,7 +21,7 @@ ENVIRONMENT = {
 COMMANDS = {
     "train": [
         "--env", "--env-arg", "--domain", "--randomizer", "--algo", "--set", "--steps", "--seed", "--n-envs",
-        "--eval-every", "--eval-episodes", "--checkpoint-every", "--out", "--resume", "--quiet",
+        "--eval-every", "--eval-episodes", "--checkpoint-every", "--out", "--track", "--resume", "--quiet",
     ],
     "transfer": [
         "POLICY", "--target", "--env", "--env-arg", "--domain", "--targets", "--method", "--set", "--steps", "--seeds",

@@ -85,6 +85,14 @@ def train(
         ),
     ] = None,
     out: options.Out = None,
+    track: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Log the run to mlflow or wandb, too; their own environment variables say where.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     resume: options.Resume = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -116,6 +124,7 @@ def train(
         workers=workers,
         address=address,
         overlap=overlap,
+        track=track,
         resume=resume,
         progress=output.progress,
     )
