@@ -29,7 +29,7 @@ COMMANDS = {
     ],
     "evaluate": [
         "POLICY", "--env", "--env-arg", "--domain", "--target", "--targets", "--randomizer", "--episodes", "--seed",
-        "--json", "--quiet",
+        "--dataset", "--json", "--quiet",
     ],
     "report": ["FOLDER"],
     "play": [
