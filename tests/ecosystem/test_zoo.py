@@ -7,11 +7,13 @@ from contextlib import closing
 from pathlib import Path
 
 import gymnasium as gym
+import numpy as np
 import pytest
 from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 import sim2real_envs  # noqa: F401 - registers the worlds
+from sim2real.deployment.sb3 import from_sb3_zip
 from sim2real_policies import tuned_hyperparameters
 
 pytest.importorskip("rl_zoo3")
@@ -50,8 +52,11 @@ def test_the_zoo_trains_a_model_that_stock_sb3_loads_and_that_acts(algo, world, 
         assert model.policy.net_arch == tuned["net_arch"]
         assert model.num_timesteps >= steps
         assert model._n_updates > 0
+        policy = from_sb3_zip(folder / f"sim2real-{world}.zip", saved)
         observation = envs.reset()
         for _ in range(5):
             actions, _ = model.predict(observation, deterministic=True)
             assert envs.action_space.contains(actions[0])
+            converted = policy.predict(envs.get_original_obs())
+            np.testing.assert_allclose(converted, actions, atol=1e-5)
             observation, *_ = envs.step(actions)
