@@ -5,28 +5,33 @@
 
 PYTHON ?= $(shell for python in python3.11 python3; do $$python -c "" 2>/dev/null && echo $$python && break; done)
 VENV ?= .venv
+ECOSYSTEM ?= .venv-ecosystem
 TORCH_INDEX ?=
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TORCH := $(shell grep '^torch==' constraints.txt)
-PIP := $(BIN)/python -m pip --disable-pip-version-check -qq install --constraint constraints.txt
+PIP := -m pip --disable-pip-version-check -qq install --constraint
+INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint types format study-smoke wheel-smoke clean
+.PHONY: help install demo test test-ecosystem check lint types format study-smoke wheel-smoke clean
 
 help:  ## Show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+# In Debian without python3-venv, pip comes from outside.
+new_venv = $(PYTHON) -m venv $(1) >/dev/null 2>&1 || { $(PYTHON) -m venv --clear --without-pip $(1) && \
+	$(PYTHON) -m pip --python $(1)/bin/python -qq install pip; }
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; say which with make PYTHON=...")'
 	@echo "setting up $(VENV) with $(PYTHON): one to two minutes, 1.6 GB"
-	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { $(PYTHON) -m venv --clear --without-pip $(VENV) && \
-		$(PYTHON) -m pip --python $(BIN)/python -qq install pip; }  # Debian without python3-venv
+	@$(call new_venv,$(VENV))
 	@echo "  torch"
-	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	@$(BIN)/python $(PIP) constraints.txt $(INDEX) $(TORCH)
 	@echo "  sim2real and what it needs"
-	@$(PIP) --editable '.[dev]'
+	@$(BIN)/python $(PIP) constraints.txt --editable '.[dev]'
 	@touch $@
 
 install: $(INSTALLED)  ## Set up the virtual environment (the others do it by themselves)
@@ -36,6 +41,17 @@ demo: $(INSTALLED)  ## Pretrain an arm, carry it into a shifted target, judge wh
 
 test: $(INSTALLED)  ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
+
+$(ECOSYSTEM)/.installed: pyproject.toml constraints-ecosystem.txt
+	@echo "setting up $(ECOSYSTEM) with $(PYTHON): one to two minutes, 1.9 GB"
+	@$(call new_venv,$(ECOSYSTEM))
+	@$(ECOSYSTEM)/bin/python $(PIP) constraints-ecosystem.txt $(INDEX) $(TORCH)
+	@$(ECOSYSTEM)/bin/python $(PIP) constraints-ecosystem.txt --editable '.[ecosystem]'
+	@$(ECOSYSTEM)/bin/python -c "import minari, mlflow, moviepy, rl_zoo3, wandb"  # no test can skip
+	@touch $@
+
+test-ecosystem: $(ECOSYSTEM)/.installed  ## Run the tests that need other tools (zoo, trackers, Minari), set up apart
+	OMP_NUM_THREADS=1 $(ECOSYSTEM)/bin/python -m pytest tests/ecosystem
 
 check: lint types test  ## What CI runs: format, lint, types, tests
 
@@ -54,8 +70,8 @@ study-smoke: $(INSTALLED)  ## Run a tiny study from end to end
 	$(BIN)/sim2real study scripts/studies/tiny.yaml --out "$$(mktemp -d)/tiny"
 
 wheel-smoke: $(INSTALLED)  ## Build the wheel, install it in a fresh environment elsewhere, use it there
-	$(BIN)/python scripts/smoke_wheel.py $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	$(BIN)/python scripts/smoke_wheel.py $(INDEX)
 
 clean:  ## Remove the virtual environment and caches; runs/ stays
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) $(ECOSYSTEM) build dist .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from sim2real.domains.check_env import EnvReport, check_env
     from sim2real.domains.space import DomainSpace, Parameter
     from sim2real.domains.world import World
-    from sim2real.evaluation.evaluate import Evaluation, evaluate
+    from sim2real.evaluation.evaluate import Evaluation, evaluate, record_trajectories
     from sim2real.evaluation.robustness import Robustness, sweep
+    from sim2real.evaluation.trajectories import Trajectory, read_minari, write_minari
     from sim2real.studies.report import write_report
     from sim2real.studies.run import StudyResult, run_study
     from sim2real.studies.search_run import SearchResult, run_search
@@ -49,15 +50,19 @@ _MODULES = {
     "Run": "sim2real.training.train",
     "SearchResult": "sim2real.studies.search_run",
     "StudyResult": "sim2real.studies.run",
+    "Trajectory": "sim2real.evaluation.trajectories",
     "TransferResult": "sim2real.transfer.transfer",
     "World": "sim2real.domains.world",
     "check_env": "sim2real.domains.check_env",
     "evaluate": "sim2real.evaluation.evaluate",
     "load_policy": "sim2real.deployment.bundle",
+    "read_minari": "sim2real.evaluation.trajectories",
+    "record_trajectories": "sim2real.evaluation.evaluate",
     "run_search": "sim2real.studies.search_run",
     "run_study": "sim2real.studies.run",
     "sweep": "sim2real.evaluation.robustness",
     "train": "sim2real.training.train",
+    "write_minari": "sim2real.evaluation.trajectories",
     "write_report": "sim2real.studies.report",
 }
 
@@ -73,17 +78,21 @@ __all__ = [
     "SearchResult",
     "Sim2RealError",
     "StudyResult",
+    "Trajectory",
     "TransferResult",
     "World",
     "__version__",
     "check_env",
     "evaluate",
     "load_policy",
+    "read_minari",
+    "record_trajectories",
     "run_search",
     "run_study",
     "sweep",
     "train",
     "transfer",
+    "write_minari",
     "write_report",
 ]
 

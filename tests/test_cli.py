@@ -22,7 +22,7 @@ COMMANDS = {
     "train": [
         "--env", "--env-arg", "--domain", "--randomizer", "--algo", "--set", "--steps", "--seed", "--n-envs",
         "--workers", "--address", "--overlap", "--eval-every", "--eval-episodes", "--checkpoint-every", "--out",
-        "--resume", "--quiet",
+        "--track", "--resume", "--quiet",
     ],
     "transfer": [
         "POLICY", "--target", "--env", "--env-arg", "--domain", "--targets", "--method", "--set", "--steps", "--seeds",
@@ -30,7 +30,7 @@ COMMANDS = {
     ],
     "evaluate": [
         "POLICY", "--env", "--env-arg", "--domain", "--target", "--targets", "--randomizer", "--episodes", "--seed",
-        "--json", "--quiet",
+        "--dataset", "--json", "--quiet",
     ],
     "report": ["FOLDER"],
     "play": [

@@ -44,6 +44,11 @@ def tuned_algorithm(env_id: str, variants: Iterable[str] = ()) -> str:
     return next(tuned, ALGORITHMS[0])
 
 
+def tuned_worlds(algo: str) -> list[str]:
+    """Return the ids of the envs, without variants, that an algorithm is tuned for."""
+    return [name for name in _read(algo)["envs"] if "?" not in name]
+
+
 def pretrained_policies() -> dict[str, Traversable]:
     """Return the bundles that are shipped, by the name of their world: ``"PandaPush"``, ``"Labyrinth-hard-1"``.
 

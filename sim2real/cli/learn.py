@@ -85,6 +85,14 @@ def train(
         ),
     ] = None,
     out: options.Out = None,
+    track: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Log the run to mlflow or wandb, too; their own environment variables say where.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     resume: options.Resume = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -116,6 +124,7 @@ def train(
         workers=workers,
         address=address,
         overlap=overlap,
+        track=track,
         resume=resume,
         progress=output.progress,
     )
@@ -225,6 +234,14 @@ def evaluate(
         int, typer.Option(parser=options.at_least(1), metavar="N", help="Episodes to run.", rich_help_panel=EVALUATION)
     ] = 100,
     seed: options.Seed = 0,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="Minari dataset to write with the episodes, e.g. panda/worn-v0; MINARI_DATASETS_PATH says where.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     json_file: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -245,12 +262,17 @@ def evaluate(
         kwargs=kwargs,
         domain_file=domain,
         targets_file=targets,
+        dataset=dataset,
     ).to_dict()
     where = "" if result["target"] is None else f", target {result['target']}"
     output.say(f"{policy} on {result['env']}{where}, {episodes} episodes (95 % intervals in brackets)")
     output.say(f"  return   {interval(result['return_mean'], result['return_ci95'])}")
     output.say(f"  success  {interval(result['success_rate'], result['success_ci95'])}")
     output.say(f"  speed    {result['steps_per_second']:,.0f} steps/s")
+    if dataset is not None:
+        from sim2real.evaluation.trajectories import dataset_folder
+
+        output.made(dataset_folder(dataset))
     output.json(result)
     if target is not None:
         same_world = options.words(("--env", env), ("--domain", domain), ("--targets", targets))

@@ -19,6 +19,7 @@ from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real.evaluation.rollouts import Episode, Evaluator, Score
 from sim2real.evaluation.statistics import mean_interval, proportion_interval
+from sim2real.evaluation.trajectories import Trajectory, TrajectoryRecorder, check_dataset, write_minari
 
 Interval = tuple[float, float] | None
 """Ends of a 95 % interval; ``None`` where there is none."""
@@ -71,6 +72,7 @@ def evaluate(
     kwargs: Mapping[str, Any] | None = None,
     domain_file: str | Path | None = None,
     targets_file: str | Path | None = None,
+    dataset: str | None = None,
 ) -> Evaluation:
     """Run a policy, deterministic, and say what it reaches.
 
@@ -84,28 +86,27 @@ def evaluate(
         kwargs: Keyword arguments of the env.
         domain_file: Domain parameters for an env that has none of its own.
         targets_file: YAML file with more targets.
+        dataset: Id of a Minari dataset to write with the episodes, see
+            :func:`~sim2real.evaluation.trajectories.write_minari`.
 
     Raises:
-        Sim2RealError: Something given is unknown or out of range, or the policy does not fit the env.
+        Sim2RealError: Something given is unknown or out of range, the policy does not fit the env, or the dataset
+            exists.
     """
-    if episodes < 1:
-        raise Sim2RealError(f"episodes = {episodes} must be at least 1.")
-    if seed < 0:
-        raise Sim2RealError(f"seed = {seed} must not be negative.")
-    policy = policy if isinstance(policy, Policy) else load_policy(policy)
-    world = source_world(policy, env, kwargs=kwargs, domain_file=domain_file)
-    if target is not None:
-        if randomizer != "none":
-            raise Sim2RealError(f"target {target!r} is one domain; leave out the randomizer {randomizer!r}.")
-        world = find_target(world, target, targets_file)
+    if dataset is not None:
+        check_dataset(dataset)
+    recorder = None if dataset is None else TrajectoryRecorder()
+    policy, world = _setting(policy, env, target, episodes, seed, randomizer, kwargs, domain_file, targets_file)
     with Evaluator(world, seed=seed, episodes=episodes, randomizer=randomizer) as evaluator:
         check_policy_fits(policy, evaluator.env)
         start = time.perf_counter()
-        results = evaluator.run(policy.predict)
+        results = evaluator.run(policy.predict, recorder)
         seconds = time.perf_counter() - start
         domain = dict(world.domain) if world.domain is not None else None
         if domain is None and randomizer == "none":
             domain = domain_space(evaluator.env).nominal()
+    if dataset is not None and recorder is not None:
+        write_minari(recorder.trajectories, dataset, world, algorithm=policy.algo)
     score = Score.of(results)
     interval, success_interval = intervals(results)
     return Evaluation(
@@ -135,6 +136,67 @@ def intervals(episodes: Sequence[Episode]) -> tuple[Interval, Interval]:
     assert rate.low is not None
     assert rate.high is not None
     return returns, (rate.low, rate.high)
+
+
+def record_trajectories(
+    policy: Policy | str | Path,
+    env: str | World | None = None,
+    *,
+    target: str | Mapping[str, float] | World | None = None,
+    episodes: int = 10,
+    seed: int = 0,
+    randomizer: RandomizerSpec = "none",
+    kwargs: Mapping[str, Any] | None = None,
+    domain_file: str | Path | None = None,
+    targets_file: str | Path | None = None,
+) -> list[Trajectory]:
+    """Run a policy, deterministic, and return everything it saw and did: the episodes of :func:`evaluate`.
+
+    Args:
+        policy: See :func:`evaluate`, as for all others.
+        env: Where.
+        target: Name of a target, or a domain.
+        episodes: At least 1.
+        seed: The same seed gives the same episodes.
+        randomizer: Draws the domains, where there is no target.
+        kwargs: Keyword arguments of the env.
+        domain_file: Domain parameters for an env that has none of its own.
+        targets_file: YAML file with more targets.
+
+    Raises:
+        Sim2RealError: See :func:`evaluate`.
+    """
+    policy, world = _setting(policy, env, target, episodes, seed, randomizer, kwargs, domain_file, targets_file)
+    recorder = TrajectoryRecorder()
+    with Evaluator(world, seed=seed, episodes=episodes, randomizer=randomizer) as evaluator:
+        check_policy_fits(policy, evaluator.env)
+        evaluator.run(policy.predict, recorder)
+    return recorder.trajectories
+
+
+def _setting(
+    policy: Policy | str | Path,
+    env: str | World | None,
+    target: str | Mapping[str, float] | World | None,
+    episodes: int,
+    seed: int,
+    randomizer: RandomizerSpec,
+    kwargs: Mapping[str, Any] | None,
+    domain_file: str | Path | None,
+    targets_file: str | Path | None,
+) -> tuple[Policy, World]:
+    """Check what an evaluation is given, and return the policy and the world it is judged in."""
+    if episodes < 1:
+        raise Sim2RealError(f"episodes = {episodes} must be at least 1.")
+    if seed < 0:
+        raise Sim2RealError(f"seed = {seed} must not be negative.")
+    policy = policy if isinstance(policy, Policy) else load_policy(policy)
+    world = source_world(policy, env, kwargs=kwargs, domain_file=domain_file)
+    if target is not None:
+        if randomizer != "none":
+            raise Sim2RealError(f"target {target!r} is one domain; leave out the randomizer {randomizer!r}.")
+        world = find_target(world, target, targets_file)
+    return policy, world
 
 
 def source_world(

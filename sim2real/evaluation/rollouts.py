@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -58,6 +58,19 @@ class Score:
         )
 
 
+class Recorder(Protocol):
+    """Sees everything that happens in the episodes of an :class:`Evaluator`; the env may reuse its arrays."""
+
+    def begin(self, index: int, observation: Any) -> None:
+        """See the first observation of an episode."""
+
+    def step(self, index: int, action: Any, observation: Any, reward: float, terminated: bool, truncated: bool) -> None:
+        """See a step of it."""
+
+    def end(self, index: int, episode: Episode) -> None:
+        """See how it went."""
+
+
 class Evaluator:
     """Runs episodes of any policy in one world, always the same ones.
 
@@ -97,11 +110,12 @@ class Evaluator:
         for env in self._envs:
             env.close()
 
-    def run(self, predict: Predict) -> list[Episode]:
+    def run(self, predict: Predict, recorder: Recorder | None = None) -> list[Episode]:
         """Run every episode to its end.
 
         Args:
             predict: The policy, called with the observations of all lanes.
+            recorder: Told what happens, where someone wants to know more than the result.
 
         Returns:
             The episodes, in the order of their seeds.
@@ -113,12 +127,12 @@ class Evaluator:
         running: list[_Lane | None] = []
         observations: list[Any] = []
         for env in self._envs:
-            begun, observation = _Lane.begin(env, *waiting.pop())
+            begun, observation = _Lane.begin(env, recorder, *waiting.pop())
             running.append(begun)
             observations.append(observation)
         episodes: list[Episode | None] = [None] * len(self._seeds)
         while any(running):
-            actions = predict(_stack(observations))
+            actions = predict(stack(observations))
             for index in range(len(running)):
                 lane = running[index]
                 if lane is None:  # its place stays in the batch, unread
@@ -134,42 +148,50 @@ class Evaluator:
                 episodes[lane.index] = lane.episode()
                 running[index] = None
                 if waiting:
-                    running[index], observations[index] = _Lane.begin(lane.env, *waiting.pop())
+                    running[index], observations[index] = _Lane.begin(lane.env, recorder, *waiting.pop())
         return [episode for episode in episodes if episode is not None]
 
 
 class _Lane:
     """One running episode."""
 
-    def __init__(self, env: Any, index: int, seed: int, info: dict[str, Any]) -> None:
-        self.env, self.index, self.seed, self.info = env, index, seed, info
+    def __init__(self, env: Any, recorder: Recorder | None, index: int, seed: int, info: dict[str, Any]) -> None:
+        self.env, self.recorder, self.index, self.seed, self.info = env, recorder, index, seed, info
         self.domain: Domain = dict(info.get("domain", {}))
         self.ret, self.length, self.over = 0.0, 0, False
 
     @classmethod
-    def begin(cls, env: Any, index: int, seed: int) -> tuple[_Lane, Any]:
+    def begin(cls, env: Any, recorder: Recorder | None, index: int, seed: int) -> tuple[_Lane, Any]:
         observation, info = env.reset(seed=seed)
-        return cls(env, index, seed, info), observation
+        if recorder is not None:
+            recorder.begin(index, observation)
+        return cls(env, recorder, index, seed, info), observation
 
     def step(self, action: Any) -> Any:
         observation, reward, terminated, truncated, self.info = self.env.step(action)
         self.ret += float(reward)
         self.length += 1
         self.over = bool(terminated or truncated)
+        if self.recorder is not None:
+            self.recorder.step(self.index, action, observation, float(reward), bool(terminated), bool(truncated))
         return observation
 
     def episode(self) -> Episode:
         success = self.info.get("is_success")
-        return Episode(
+        episode = Episode(
             seed=self.seed,
             domain=self.domain,
             ret=self.ret,
             length=self.length,
             success=None if success is None else bool(success),
         )
+        if self.recorder is not None:
+            self.recorder.end(self.index, episode)
+        return episode
 
 
-def _stack(observations: Sequence[Any]) -> Any:
+def stack(observations: Sequence[Any]) -> Any:
+    """Return observations as one, with one more axis in front; of dicts, every part."""
     if isinstance(observations[0], dict):
         return {key: np.stack([observation[key] for observation in observations]) for key in observations[0]}
     return np.stack(observations)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
-from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
+from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
 from torch.utils.tensorboard import SummaryWriter
 
 from sim2real.deployment.bundle import load_policy, provenance
@@ -32,6 +32,7 @@ from sim2real.training.folder import RunFolder
 from sim2real.training.hyperparameters import default_algorithm, resolve_hyperparameters, tuned_steps
 from sim2real.training.learner import check_spaces, make_learner, make_training_env
 from sim2real.training.sampler.remote import RemoteVecEnv
+from sim2real.training.trackers import Begin, find_tracker
 
 Prepare = Callable[[BaseAlgorithm], Sequence[BaseCallback]]
 """Puts a fresh learner into its initial state and returns the callbacks that go with it; a transfer method's part."""
@@ -104,6 +105,7 @@ def train(
     workers: int = 0,
     address: str | None = None,
     overlap: bool = False,
+    track: str | None = None,
     resume: bool = False,
     progress: bool = False,
 ) -> Run:
@@ -133,6 +135,8 @@ def train(
             The machines need the same packages.
         overlap: Let SAC, TD3 or TQC learn while the envs step in their workers, at least one. It is then one rollout
             late, so that the result is another one. For studies, leave it off.
+        track: ``"mlflow"`` or ``"wandb"``: where the run is logged beside its folder, see
+            :mod:`sim2real.training.trackers`; the result is the same.
         resume: Go on with what ``out`` holds after an interruption; the curve is the one of an uninterrupted run.
         progress: Show a progress bar on standard error.
 
@@ -164,10 +168,13 @@ def train(
         raise Sim2RealError(f"workers = {workers!r} must be a whole number that is not negative.")
     if address is not None and workers == 0:
         raise Sim2RealError(f"address = {address!r} is where workers are; say how many with workers, one at least.")
+    begin = None if track is None else find_tracker(track)
     folder = Path(out) if out is not None else default_folder(world, f"{config.algo}-seed{seed}")
     with show_progress(progress) as bars:
         listener = bars.add(f"train {config.algo}", config.steps)
-        return run_training(config, folder, workers=workers, address=address, resume=resume, listener=listener)
+        return run_training(
+            config, folder, workers=workers, address=address, resume=resume, listener=listener, track=begin
+        )
 
 
 def default_folder(world: World, suffix: str) -> Path:
@@ -247,6 +254,7 @@ def run_training(
     resume: bool = False,
     prepare: Prepare | None = None,
     listener: Progress | None = None,
+    track: Begin | None = None,
 ) -> Run:
     """Run one training to its end in a folder of its own, on one torch thread.
 
@@ -258,9 +266,11 @@ def run_training(
         resume: Go on with what the folder holds, if it is the same training.
         prepare: Puts the fresh learner into its initial state; a fresh network if ``None``.
         listener: Told the number of steps done.
+        track: Begins a run in an experiment tracker, under the folder's name.
 
     Raises:
-        Sim2RealError: The folder holds another run, there is no such cluster, or a number is not finite.
+        Sim2RealError: The folder holds another run, there is no such cluster, a number is not finite, or the tracker
+            refuses.
     """
     files = RunFolder(folder)
     with files.claim(config.to_dict(), resume=resume):
@@ -269,9 +279,12 @@ def run_training(
                 listener(config.steps)
             policy = load_policy(files.policy)
         else:
-            with _one_thread():
-                policy = _learn(config, files, prepare, listener, workers=workers, address=address)
-            policy.save(files.policy)
+            with nullcontext() if track is None else track(folder.resolve().name, config.to_dict()) as tracker:
+                with _one_thread():
+                    policy = _learn(config, files, prepare, listener, tracker, workers=workers, address=address)
+                policy.save(files.policy)
+                if tracker is not None:
+                    tracker.keep(files.policy)
     return Run(folder=folder, policy=policy, curve=files.read_curve())
 
 
@@ -280,6 +293,7 @@ def _learn(
     files: RunFolder,
     prepare: Prepare | None,
     listener: Progress | None,
+    tracker: KVWriter | None,
     *,
     workers: int,
     address: str | None,
@@ -327,7 +341,7 @@ def _learn(
             load_checkpoint(learner, checkpoints[-1])
         done = learner.num_timesteps
         files.cut_curve(done if done else -1)
-        with _tensorboard(files.tensorboard, done) as logger:
+        with _logger(files.tensorboard, done, tracker) as logger:
             learner.set_logger(logger)
             # The first segment resets the envs; a reset by learn() itself would shift the normalizer.
             learner._last_obs = vec_env.observation_space.sample()
@@ -368,12 +382,12 @@ def command_line() -> str:
 
 
 @contextmanager
-def _tensorboard(folder: Path, step: int) -> Iterator[Logger]:
+def _logger(folder: Path, step: int, tracker: KVWriter | None) -> Iterator[Logger]:
     output = TensorBoardOutputFormat(str(folder))
     output.writer.close()
     # What an interrupted run had logged after its last checkpoint is superseded.
     output.writer = SummaryWriter(str(folder), purge_step=step)
-    logger = Logger(str(folder), [output])
+    logger = Logger(str(folder), [output] if tracker is None else [output, tracker])
     try:
         yield logger
     finally:

@@ -1,6 +1,8 @@
+import gymnasium as gym
 import numpy as np
 import pytest
 from deployment_models import CASES, INFO, draw, make_model, sb3_predict
+from stable_baselines3 import SAC, HerReplayBuffer
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sim2real.deployment.bundle import load_policy
@@ -41,6 +43,16 @@ def test_carries_the_hyperparameters_that_sb3_knows(tmp_path):
     assert (twin.gamma, twin.batch_size, twin.num_timesteps, twin.buffer_size) == (0.95, 64, 1000, 1_000_000)
     assert twin.log_ent_coef.item() == pytest.approx(np.log(0.3))
     assert from_sb3_zip(path).metadata.hyperparameters["gamma"] == 0.95
+
+
+def test_a_model_that_learned_with_hindsight_is_converted_without_its_env(tmp_path):
+    env = gym.make("sim2real_envs:sim2real/PandaReach-v0", observation="goal")
+    model = SAC("MultiInputPolicy", env, replay_buffer_class=HerReplayBuffer, buffer_size=200, device="cpu")
+    batch = draw(model.observation_space, 5)
+    model.save(tmp_path / "sb3.zip")
+    expected, _ = model.predict(batch, deterministic=True)
+    np.testing.assert_array_equal(from_sb3_zip(tmp_path / "sb3.zip").predict(batch), expected)
+    env.close()
 
 
 def test_wrong_files_are_named(tmp_path):
