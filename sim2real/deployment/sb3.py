@@ -50,7 +50,7 @@ def from_sb3_zip(path: str | Path, vec_normalize_path: str | Path | None = None)
     algo = _algorithm_of(Path(path))
     try:
         # A policy needs no replay buffer, and one for hindsight would need an env.
-        no_buffer = {"replay_buffer_class": None, "replay_buffer_kwargs": {}}
+        no_buffer: dict[str, Any] = {"replay_buffer_class": None, "replay_buffer_kwargs": {}}
         model = algorithm_class(algo).load(path, device="cpu", custom_objects=no_buffer)
     except Exception as error:  # SB3 documents no errors; whatever it meets, the file is the cause
         raise Sim2RealError(f"{path}: Stable-Baselines3 cannot load it: {str(error).splitlines()[0]}.") from error
