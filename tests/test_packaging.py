@@ -13,29 +13,37 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"sim2real": ROOT, "sim2real_envs": ROOT / "envs", "sim2real_policies": ROOT / "policies"}
 CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = CONFIG["project"]
-REQUIREMENTS = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
+EXTRAS = PROJECT["optional-dependencies"]
+PLUGGED = [*EXTRAS["minari"], *EXTRAS["mlflow"], *EXTRAS["wandb"], *EXTRAS["ecosystem"]]
+REQUIREMENTS = {
+    "constraints.txt": [*PROJECT["dependencies"], *EXTRAS["dev"]],
+    "constraints-ecosystem.txt": [*PROJECT["dependencies"], *(name for name in PLUGGED if "sim2real[" not in name)],
+}
 
 
 def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-@pytest.fixture(scope="module")
-def tested() -> dict[str, str]:
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+def versions(file: str) -> dict[str, str]:
+    """Return the versions that the tests run with, by name."""
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
     pins = (line.split("==") for line in lines if line and not line.startswith("#"))
     return {normal(name): version for name, version in pins}
 
 
-@pytest.mark.parametrize("requirement", REQUIREMENTS)
-def test_the_tested_version_of_each_requirement_is_in_its_range(requirement, tested):
+@pytest.mark.parametrize(
+    ("file", "requirement"), [(file, each) for file in REQUIREMENTS for each in REQUIREMENTS[file]]
+)
+def test_the_tested_version_of_each_requirement_is_in_its_range(file, requirement):
     wanted = Requirement(requirement)
-    assert wanted.specifier.contains(tested[normal(wanted.name)])
+    assert wanted.specifier.contains(versions(file)[normal(wanted.name)])
 
 
-def test_tested_versions_are_portable(tested):
-    assert tested["torch"] == "2.13.0"  # the unpinned one brings several GB of CUDA
-    assert [name for name, version in tested.items() if "+" in version] == []
+@pytest.mark.parametrize("file", REQUIREMENTS)
+def test_tested_versions_are_portable(file):
+    assert versions(file)["torch"] == "2.13.0"  # the unpinned one brings several GB of CUDA
+    assert [name for name, version in versions(file).items() if "+" in version] == []
 
 
 @pytest.mark.parametrize("package", PACKAGES)

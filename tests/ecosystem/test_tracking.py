@@ -149,6 +149,27 @@ def test_a_training_that_breaks_off_is_a_failed_run_and_no_folder_stays(name, tm
         assert [record.exit_code for record in wandb_records(tmp_path)["exit"]] == [1]
 
 
+def test_a_resumed_training_goes_on_in_the_run_that_the_environment_names(tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    training = {**TRAINING, "out": tmp_path / "run", "track": "mlflow", "checkpoint_every": 50}
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("sim2real.training.callbacks.Milestones._on_training_end", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(ID, **training)
+    (run,) = mlflow_runs()
+    assert run.info.status == "FAILED"
+    monkeypatch.setenv("MLFLOW_RUN_ID", run.info.run_id)
+    done = train(ID, **training, resume=True)
+    (run,) = mlflow_runs()
+    assert run.info.status == "FINISHED"
+    history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "evaluation/return_mean")
+    assert [(point.step, point.value) for point in history] == [(p["step"], p["return_mean"]) for p in done.curve]
+
+
 def test_a_tracker_that_refuses_says_so_in_one_line(monkeypatch, tmp_path):
     pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file:{tmp_path}/mlruns")
