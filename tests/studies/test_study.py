@@ -342,7 +342,7 @@ def test_a_worker_that_has_not_ended_yet_is_waited_for(tmp_path):
     holder = threading.Thread(target=hold)
     holder.start()
     held.wait()
-    do_task(Task(job=job, folder=folder, source=None), lambda steps: None)
+    do_task(Task(job=job, folder=folder, policies={}), lambda steps: None)
     holder.join()
     assert (folder / "policy.zip").exists()
 
@@ -357,7 +357,7 @@ def test_a_part_can_be_run_and_the_rest_later(tmp_path):
     whole, files = plan_study(file), StudyFolder(tmp_path / "out")
     seconds, basis = estimate_seconds(whole, files, workers=2)
     assert 0.0 < seconds < 60.0
-    assert basis == "from 3 jobs that are done"
+    assert basis == "from 4 jobs that are done"
     with pytest.raises(
         Sim2RealError, match=r"--only 'moon' fits no cell of the study\. The first ones: own/uniform/sac/"
     ):
