@@ -175,11 +175,11 @@ def run_study(
     make_folder(files.path)
     with locked(files.path):
         write_atomic(files.study, Path(file).read_bytes())
-        for address, data in plan.bundles.items():
-            make_folder(files.bundle(address).parent)
-            write_atomic(files.bundle(address), data)
-        done = {address for address, job in plan.jobs.items() if is_done(job, files)}
-        todo = [job for address, job in wanted.jobs.items() if address not in done]
+        for bundle, data in plan.bundles.items():
+            make_folder(files.bundle(bundle).parent)
+            write_atomic(files.bundle(bundle), data)
+        done = {job.address for job in plan.jobs.values() if is_done(job, files)}
+        todo = [job for job in wanted.jobs.values() if job.address not in done]
         failures: dict[str, str] = {}
         if todo:
             with show_progress(progress) as bars:

@@ -36,7 +36,7 @@ from sim2real.studies.run import (
 from sim2real.studies.study import read_study
 from sim2real.studies.summary import study_markdown
 from sim2real.training.folder import locked
-from sim2real.training.parallel import Report
+from sim2real.training.parallel import Report, Workers
 
 
 def write(folder, **changes):
@@ -431,6 +431,20 @@ def test_a_policy_that_is_there_is_kept_with_the_study(source, tmp_path):
     first = run_study(file, tmp_path / "out", only="shifted", workers=1)
     assert first.results["cells"][0]["result"]["source_steps"] == 900
     assert [path.name for path in Path(tmp_path / "out" / "policies").iterdir()] == [f"{next(iter(whole.bundles))}.zip"]
+
+
+def test_where_jobs_are_done_is_as_it_was_asked_for(source, tmp_path, monkeypatch):
+    asked = []
+
+    def make_pool(*where):
+        asked.append(where)
+        return Workers(1)
+
+    monkeypatch.setattr("sim2real.studies.run.make_pool", make_pool)
+    there = {"there": {"policy": str(source.folder)}}
+    file = write(tmp_path, sources=there, targets={"far": GRID["targets"]["far"]}, seeds=1)
+    run_study(file, tmp_path / "out", executor="ray", workers=3, address="auto", resources={"CPU": 2})
+    assert asked == [("ray", 3, "auto", {"CPU": 2})]
 
 
 def test_the_example_of_the_documentation_is_a_study(tmp_path):
