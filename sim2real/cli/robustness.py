@@ -22,7 +22,9 @@ def robustness(
     policy: options.Policy,
     parameter: Annotated[
         list[str],
-        typer.Option(metavar="NAME", help="Goes from end to end of what the world accepts; one, or given twice two."),
+        typer.Option(
+            metavar="NAME", help="Parameter that goes from end to end of what the world accepts; may be given twice."
+        ),
     ],
     env: options.OtherEnv = None,
     env_arg: options.EnvArgs = None,
