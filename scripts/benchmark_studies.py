@@ -31,8 +31,9 @@ from speed.figures import Figure, figure, overview, read_figures, replace_tables
 
 from sim2real.errors import Sim2RealError
 from sim2real.files import write_atomic, write_json
+from sim2real.studies.folder import StudyFolder
 from sim2real.studies.report import write_report
-from sim2real.studies.run import StudyFolder, run_study
+from sim2real.studies.run import run_study
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "docs" / "results" / "studies.json"

@@ -51,11 +51,9 @@ def check_keys(mapping: object, allowed: Iterable[str], where: str) -> Mapping[s
     if not isinstance(mapping, Mapping):
         raise Sim2RealError(f"{where}: expected a mapping of names to values, got {mapping!r}.")
     names = list(allowed)
-    for key in mapping:
-        if key not in names:
-            raise Sim2RealError(
-                f"{where}: unknown key {str(key)!r}.{did_you_mean(str(key), names)} Known: {', '.join(names)}."
-            )
+    unknown = [f"unknown key {str(key)!r}.{did_you_mean(str(key), names)}" for key in mapping if key not in names]
+    if unknown:
+        raise Sim2RealError(f"{where}: {' '.join(unknown)} Known: {', '.join(names)}.")
     return mapping
 
 

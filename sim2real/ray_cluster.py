@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import socket
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -18,6 +19,7 @@ except ImportError as error:
     raise missing_extra("ray", "Ray") from error
 
 _CPU = "CPU"
+_ANSWER_TIMEOUT = 5.0  # s
 
 
 def connect(address: str | None) -> bool:
@@ -31,6 +33,7 @@ def connect(address: str | None) -> bool:
     """
     if ray.is_initialized():
         return False
+    _check_somebody_listens(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     own: dict[str, Any] = {} if address else {"include_dashboard": False}
     try:
@@ -39,6 +42,21 @@ def connect(address: str | None) -> bool:
         where = address or "this machine"
         raise Sim2RealError(f"cannot connect to a Ray cluster at {where}: {one_line(error)}") from error
     return True
+
+
+def _check_somebody_listens(address: str | None) -> None:
+    """Refuse an address at which nobody listens; Ray itself would try for minutes.
+
+    Raises:
+        Sim2RealError: It is one.
+    """
+    host, colon, port = (address or "").rpartition("://")[2].rpartition(":")
+    if not colon or not port.isdigit():  # "auto", "local", or a name that is for Ray to know
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_TIMEOUT).close()
+    except (OSError, OverflowError) as error:
+        raise Sim2RealError(f"cannot connect to a Ray cluster at {address}: {one_line(error)}.") from error
 
 
 class Demand:

@@ -15,11 +15,11 @@ class PointMass(gym.Env):
         }
     )
 
-    def __init__(self, width=2, nan_at=None, blind=False, render_mode=None):
+    def __init__(self, width=2, nan_at=None, blind_from=None, render_mode=None):
         self.render_mode = render_mode
         self.observation_space = gym.spaces.Box(-5.0, 5.0, (width,), np.float32)
         self.action_space = gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
-        self._width, self._nan_at, self._blind = width, nan_at, blind
+        self._width, self._nan_at, self._blind_from = width, nan_at, blind_from
         self._domain = self.domain_space.nominal()
         self.gain, self.drift = 1.0, 0.0
 
@@ -42,7 +42,7 @@ class PointMass(gym.Env):
         return np.clip([self._x, self._v, *[0.0] * (self._width - 2)], -5.0, 5.0).astype(np.float32)
 
     def render(self):
-        if self._blind:
+        if self._blind_from is not None and self._t >= self._blind_from:
             raise RuntimeError("the lamp is out")
         picture = np.full((20, 40, 3), 255, np.uint8)
         picture[10, int(20 + 19 * np.tanh(self._x / 5))] = 0

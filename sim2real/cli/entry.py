@@ -7,6 +7,7 @@ import os
 import select
 import shlex
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -32,6 +33,7 @@ def main(command: str | None = None) -> NoReturn:
     """
     if "_SIM2REAL_COMPLETE" in os.environ:  # the shell asks for completions
         app(prog_name="sim2real")
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {' '.join(str(message).split())}\n"
     sys.exit(run(([command] if command else []) + sys.argv[1:]))
 
 

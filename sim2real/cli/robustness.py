@@ -83,10 +83,12 @@ def robustness(
     if out is None:
         return
     from sim2real.studies.plots import write_png
-    from sim2real.studies.robustness_plots import heat_map_figure, robustness_figure
+    from sim2real.studies.robustness_plots import common_limits, heat_map_figure, robustness_figure
 
     write_json(out / "robustness.json", found.to_dict())
-    figure = robustness_figure({"policy": found}) if len(parameter) == 1 else heat_map_figure(found)
+    figure = (
+        robustness_figure({"policy": found}) if len(parameter) == 1 else heat_map_figure(found, common_limits([found]))
+    )
     write_png(figure, out / "robustness.png")
     output.made(out / "robustness.json", out / "robustness.png")
 

@@ -17,8 +17,8 @@ from sim2real.errors import Sim2RealError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from sim2real.studies.folder import StudyFolder
     from sim2real.studies.plan import Plan
-    from sim2real.studies.run import StudyFolder
     from sim2real.studies.search import Search
 
 
@@ -48,7 +48,8 @@ def study(
     """Run a grid of transfers, each job once; what was killed goes on when the same command is given again."""
     import_from_here()
     output = Output(json_file, quiet=quiet)
-    from sim2real.studies.run import StudyFolder, part, plan_study, run_study
+    from sim2real.studies.folder import StudyFolder
+    from sim2real.studies.run import part, plan_study, run_study
     from sim2real.studies.summary import study_table
 
     if dry_run:
@@ -159,7 +160,7 @@ def _jobs(plan: Plan, files: StudyFolder) -> Table:
     table.add_column("steps", justify="right")
     table.add_column("")
     for address, job in plan.jobs.items():
-        table.add_row(job.title, f"{job.steps:,}", "done" if files.seconds(address).exists() else "")
+        table.add_row(job.title, f"{job.steps:,}", "" if files.noted(address) is None else "done")
     return table
 
 
@@ -167,7 +168,7 @@ def _estimate(plan: Plan, files: StudyFolder, workers: int) -> str:
     from sim2real.studies.run import estimate_seconds
 
     seconds, basis = estimate_seconds(plan, files, workers)
-    todo = [job for address, job in plan.jobs.items() if not files.seconds(address).exists()]
+    todo = [job for address, job in plan.jobs.items() if files.noted(address) is None]
     steps = sum(job.steps for job in todo)
     return (
         f"{len(todo)} of {len(plan.jobs)} jobs to do, {steps:,} steps: about {seconds / 60:,.0f} min with {workers} "

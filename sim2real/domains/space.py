@@ -30,7 +30,7 @@ class Parameter:
     high: float
     """Largest value the env accepts."""
     unit: str = ""
-    """SI unit of the value; empty for a pure number."""
+    """SI unit of the value; empty, or ``"1"``, for a pure number."""
     operator: Operator = "="
     """How the value acts on the simulator: ``=`` sets it, ``*`` scales the nominal one, ``+`` adds to it."""
     train: tuple[float, float] | None = None
@@ -116,8 +116,7 @@ class DomainSpace(Mapping[str, Parameter]):
 
     def __repr__(self) -> str:
         rows = (
-            f"{name} {p.operator}U({p.train_range[0]:g}, {p.train_range[1]:g}){' ' + p.unit if p.unit else ''}"
-            for name, p in self.items()
+            f"{name} {p.operator}U({p.train_range[0]:g}, {p.train_range[1]:g}){_after(p)}" for name, p in self.items()
         )
         return f"DomainSpace({', '.join(rows)})"
 
@@ -150,7 +149,7 @@ class DomainSpace(Mapping[str, Parameter]):
             except Sim2RealError as error:
                 raise Sim2RealError(f"domain parameter {error}") from None
             if not parameter.low <= number <= parameter.high:
-                unit = f" {parameter.unit}" if parameter.unit else ""
+                unit = _after(parameter)
                 raise Sim2RealError(
                     f"domain parameter {name} = {number:g}{unit} is outside its bounds "
                     f"[{parameter.low:g}, {parameter.high:g}]{unit}; choose a value inside them."
@@ -164,3 +163,8 @@ class DomainSpace(Mapping[str, Parameter]):
         for fields in plain.values():
             fields["train"] = list(fields["train"]) if fields["train"] is not None else None
         return plain
+
+
+def _after(parameter: Parameter) -> str:
+    """Return the unit as it stands after a number."""
+    return "" if parameter.unit in ("", "1") else f" {parameter.unit}"

@@ -18,6 +18,7 @@ from typing import Any
 import gymnasium as gym
 
 from sim2real.deployment.bundle import load_policy
+from sim2real.domains.space import finite_number
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real.evaluation.robustness import Robustness, sweep
@@ -30,7 +31,7 @@ from sim2real.transfer.arms import Arm, run_arm
 from sim2real.transfer.base import TransferMethod
 
 FILM, POSTER = "film.mp4", "film.png"
-"""Files of a film's folder."""
+"""Files of a film's folder; the poster is how its last episode ends."""
 ROBUSTNESS = "robustness.json"
 """File of a sweep's folder."""
 
@@ -148,9 +149,13 @@ class Training(Job):
         files = RunFolder(folder)
         if self.method is None or self.method.learns:
             load_policy(files.policy)
-        steps = [point["step"] for point in files.read_curve()]
-        if len(steps) != noted["evaluations"] or steps[-1] < self.steps:
+        curve = files.read_curve()
+        if len(curve) != noted["evaluations"] or curve[-1]["step"] < self.steps:
             raise Sim2RealError(f"{files.metrics} lacks evaluations.")
+        for point in curve:
+            finite_number(point["return_mean"], f"{files.metrics}: return_mean")
+            if point["success_rate"] is not None:
+                finite_number(point["success_rate"], f"{files.metrics}: success_rate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,15 +198,24 @@ class Film(Job):
         )
         make_folder(folder)
         write_video(frames, folder / FILM, fps)
-        imageio.v2.imwrite(folder / POSTER, frames[len(frames) // (2 * self.episodes)])
+        imageio.v2.imwrite(folder / POSTER, frames[-1])
         listener(self.steps)
-        return {"bytes": (folder / FILM).stat().st_size}
+        return {"bytes": {name: (folder / name).stat().st_size for name in (FILM, POSTER)}}
 
     def check(self, folder: Path, noted: Mapping[str, Any]) -> None:
-        """Check that the film has the length it had."""
-        film = folder / FILM
-        if not (folder / POSTER).exists() or not film.exists() or film.stat().st_size != noted["bytes"]:
-            raise Sim2RealError(f"{film} is not whole.")
+        """Check that film and poster have the length they had."""
+        check_film(folder, noted)
+
+
+def check_film(folder: Path, noted: Mapping[str, Any]) -> None:
+    """Check that a film and its poster are whole, see :meth:`Job.check`.
+
+    Raises:
+        Sim2RealError: A file is damaged or missing; the message names it.
+    """
+    for name, size in noted["bytes"].items():
+        if not (folder / name).exists() or (folder / name).stat().st_size != size:
+            raise Sim2RealError(f"{folder / name} is not whole.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,7 +44,7 @@ def table(caption: str, head: Iterable[str], rows: Iterable[str], *, cards: bool
 
 
 def _words(column: str) -> str:
-    return ' class="words"' if column in ("Verdict", "Unit") else ""
+    return ' class="words"' if column in ("Verdict", "Unit", "Reason") else ""
 
 
 def value_cell(column: str, text: str, ends: str = "") -> str:
@@ -64,7 +64,7 @@ def video(film: Path, poster: Path, label: str, caption: str) -> str:
         return base64.b64encode(path.read_bytes()).decode()
 
     if not film.is_file():
-        raise Sim2RealError(f"{film} is missing; make it again.")
+        raise Sim2RealError(f"{film} is missing.")
     image = f' poster="data:image/png;base64,{encoded(poster)}"' if poster.is_file() else ""
     return (
         f'<figure><video controls playsinline preload="metadata" aria-label="{escape(label)}"'

@@ -17,8 +17,10 @@ from sim2real.domains.targets import find_target
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError, unknown_name
 from sim2real.evaluation.evaluate import check_policy_fits, source_world
+from sim2real.evaluation.robustness import check_swept
 from sim2real.studies.jobs import Film, Job, Sweep, Training, address_of
 from sim2real.studies.study import Faults, Place, Source, Study
+from sim2real.studies.video import check_drawn
 from sim2real.training.hyperparameters import default_algorithm, resolve_hyperparameters
 from sim2real.training.train import TrainingConfig, make_config
 from sim2real.transfer.arms import arm_config
@@ -32,7 +34,8 @@ class Cell:
     """One transfer of the grid: a method beside scratch and zero-shot, with paired seeds."""
 
     labels: Mapping[str, Any]
-    """``source``, ``randomizer``, ``algo``, ``target``, ``method`` and ``steps``, as the study names them."""
+    """``source``, ``randomizer``, ``algo``, ``target`` and ``method``, as the study names them, and ``steps``, the
+    target budget, of which PPO takes whole rollouts."""
     method: TransferMethod
     """The method."""
     base: TrainingConfig
@@ -43,6 +46,8 @@ class Cell:
     """Addresses of the source policies, by seed."""
     film: str | None = None
     """Address of its film."""
+    film_episodes: int = 0
+    """Episodes that it shows."""
     sweeps: tuple[Mapping[str, str], ...] = ()
     """Addresses of sweeps of the same parameters, by arm."""
 
@@ -72,13 +77,17 @@ class Plan:
     """Of the study."""
 
 
-def make_plan(study: Study) -> Plan:
+def make_plan(study: Study, faults: Faults | None = None) -> Plan:
     """Spell out a study.
+
+    Args:
+        study: The study.
+        faults: Those that reading it has found, which are told with the others.
 
     Raises:
         Sim2RealError: An entry cannot be, or two are the same; the message lists all faults.
     """
-    planner = _Planner(study)
+    planner = _Planner(study, Faults(study.name) if faults is None else faults)
     for name, source in study.sources.items():
         if source.policy is not None:
             planner.carry(name, source)
@@ -109,16 +118,25 @@ def check_pair(policy: Policy | None, world: World, there: World) -> None:
 
 
 class _Planner:
-    def __init__(self, study: Study) -> None:
-        self._study, self._faults = study, Faults(study.name)
+    def __init__(self, study: Study, faults: Faults) -> None:
+        self._study, self._faults = study, faults
+        self._read_whole = not faults
         self._jobs: dict[str, Job] = {}
         self._cells: dict[str, Cell] = {}
         self._bundles: dict[str, bytes] = {}
-        self._targets: dict[str, World] = {}
+        self._targets: dict[str, World | None] = {}
+        self._drawn: set[str] = set()
         self._algos: set[str] = set()
+        self._methods: dict[str, type[TransferMethod]] = {}
+        for label, (name, _) in study.methods.items():
+            with faults.noted(f"methods: {label}"):
+                if name in (Scratch.name, ZeroShot.name):
+                    raise Sim2RealError(f"{name} is run beside every method; leave it out.")
+                self._methods[label] = find_method(name)
 
     def finish(self) -> Plan:
-        self._check_excluded()
+        if self._read_whole:
+            self._check_excluded()
         same: dict[str, str] = {}
         for title, cell in self._cells.items():
             work = json.dumps([cell.arms, cell.method.name, list(cell.sources.values())])
@@ -137,20 +155,11 @@ class _Planner:
         )
 
     def _check_excluded(self) -> None:
-        study = self._study
-        known = {
-            "source": study.sources,
-            "randomizer": study.randomizers,
-            "algo": self._algos,
-            "target": study.targets,
-            "method": study.methods,
-            "steps": study.steps,
-        }
-        for entry in study.exclude:
-            for key, value in entry.items():
-                with self._faults.noted("exclude"):
-                    if value not in list(known[key]):
-                        raise unknown_name(key, value, map(str, known[key]))
+        """Note algorithms that are excluded and that nothing learns with; the other names are known from the file."""
+        for entry in self._study.exclude:
+            with self._faults.noted("exclude"):
+                if "algo" in entry and entry["algo"] not in self._algos:
+                    raise unknown_name("algo", str(entry["algo"]), sorted(self._algos))
 
     def carry(self, name: str, source: Source) -> None:
         """Plan the transfers of a policy that is there."""
@@ -214,19 +223,25 @@ class _Planner:
                 continue
             some = True
             with self._faults.noted(f"{labels['source']} into {target}"):
-                there = self._target(world, place)
+                there = self._target(world, target, place)
+                if there is None:
+                    continue
                 check_pair(policy, world, there)
-                self._check_looks(there)
+                self._check_looks(world, there)
                 for cell in wanted:
+                    if cell["method"] not in self._methods:
+                        continue
                     with self._faults.noted(f"method {cell['method']}, {cell['steps']} steps"):
                         self._cell(cell, world, there, hyperparameters, sources)
         return some
 
-    def _target(self, world: World, place: Place) -> World:
+    def _target(self, world: World, name: str, place: Place) -> World | None:
+        """Return the world of a target; ``None`` if parameters of its domain cannot be, which are noted then."""
         origin = place.world or world
         key = json.dumps([origin.to_dict(), place.target, str(place.targets_file)])
         if key not in self._targets:
-            self._targets[key] = find_target(origin, place.target, place.targets_file)
+            fits = isinstance(place.target, str) or self._check_domain(origin, name, place.target)
+            self._targets[key] = find_target(origin, place.target, place.targets_file) if fits else None
         return self._targets[key]
 
     def _check_each(self, place: str, algo: str, world: World, overrides: Mapping[str, Any]) -> None:
@@ -235,18 +250,31 @@ class _Planner:
             with self._faults.noted(place):
                 resolve_hyperparameters(algo, world, {name: value})
 
-    def _check_looks(self, there: World) -> None:
-        """Note what cannot be filmed or swept in a target."""
+    def _check_domain(self, world: World, target: str, domain: Mapping[str, float]) -> bool:
+        """Note every parameter that cannot be, of which a world would name the first; return whether all can."""
+        with closing(world.make()) as env:
+            space = domain_space(env)
+        fit = 0
+        for name, value in domain.items():
+            with self._faults.noted(f"target {target}"):
+                space.complete({name: value})
+                fit += 1
+        return fit == len(domain)
+
+    def _check_looks(self, world: World, there: World) -> None:
+        """Note what cannot be swept in a target, and what cannot be filmed there or in the source."""
         study = self._study
         with closing(there.make()) as env:
             space = domain_space(env)
-            for name in dict.fromkeys(name for sweep in study.sweeps for name in sweep):
-                with self._faults.noted("robustness"):
-                    if name not in space:
-                        raise unknown_name("parameter", name, space)
-            with self._faults.noted("videos"):
-                if study.film_episodes and "rgb_array" not in env.metadata.get("render_modes", ()):
-                    raise Sim2RealError(f"env {there.env!r} draws no pictures (render_mode 'rgb_array').")
+        for sweep in study.sweeps:
+            with self._faults.noted("robustness"):
+                check_swept(space, sweep)
+        for filmed in (world, there) if study.film_episodes else ():
+            key = json.dumps(filmed.to_dict())
+            if key not in self._drawn:
+                self._drawn.add(key)
+                with self._faults.noted("videos"):
+                    check_drawn(filmed)
 
     def _cell(
         self,
@@ -257,17 +285,16 @@ class _Planner:
         sources: Mapping[int, str],
     ) -> None:
         study = self._study
-        name, settings = study.methods[labels["method"]]
-        if name in (Scratch.name, ZeroShot.name):
-            raise Sim2RealError(f"{name} is run beside every method; leave it out.")
-        chosen, overrides = with_settings(find_method(name), {**study.hyperparameters, **settings}, labels["algo"])
-        place = f"{labels['source']} into {labels['target']}: method {labels['method']}, {labels['steps']} steps"
+        method_class, (_, settings) = self._methods[labels["method"]], study.methods[labels["method"]]
+        chosen, overrides = with_settings(method_class, {**study.hyperparameters, **settings}, labels["algo"])
+        budget = labels["steps"]
+        place = f"{labels['source']} into {labels['target']}: method {labels['method']}, {budget} steps"
         self._check_each(place, labels["algo"], there, overrides)
         base = make_config(
             there,
             algo=labels["algo"],
             randomizer="none",
-            steps=labels["steps"],
+            steps=budget,
             seed=study.seeds[0],
             hyperparameters=overrides,
             eval_every=study.eval_every,
@@ -284,6 +311,7 @@ class _Planner:
                 job = Training(title=title, config=config, method=method, source=origin)
                 self._jobs.setdefault(job.address, job)
                 arms[method.name][seed] = job.address
+        labels = {**labels, "steps": base.steps}
         # What does not learn has no policy of its own.
         first = study.seeds[0]
         policies = {name: arms[name][first] if method.learns else sources[first] for name, method in methods.items()}
@@ -294,9 +322,14 @@ class _Planner:
             arms=arms,
             sources=dict(sources),
             film=self._film(labels, world, there, policies),
+            film_episodes=study.film_episodes,
             sweeps=tuple(self._sweep(labels, there, policies, names) for names in study.sweeps),
         )
         if cell.title in self._cells:
+            if base.steps < budget:
+                raise Sim2RealError(
+                    f"another budget is {base.steps} steps, too: {base.algo} learns from whole rollouts."
+                )
             raise Sim2RealError(f"{cell.title} stands for two cells; give their sources or targets other names.")
         self._cells[cell.title] = cell
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from sim2real.evaluation.metrics import Curves, arm_curves
 from sim2real.files import write_atomic
+from sim2real.studies.folder import StudyFolder
 from sim2real.studies.markup import figure, paragraph, section, table, terms, value_cell, video
 from sim2real.studies.numbers import interval, number
 from sim2real.studies.plots import curves_figure, metrics_figure, write_png
@@ -55,7 +56,7 @@ def write_report(folder: str | Path) -> Path:
         Sim2RealError: A file is missing or damaged (the message names it and the place), or nothing can be written.
     """
     folder = Path(folder)
-    if (folder / "results.json").exists():
+    if any(path.exists() for path in (StudyFolder(folder).results, StudyFolder(folder).study)):
         return write_study_report(folder)
     result = read_result(folder)
     returns, success = _curves(read_points(folder), result)

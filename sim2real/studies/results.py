@@ -9,6 +9,7 @@ from typing import Any
 
 from sim2real.errors import Sim2RealError
 from sim2real.evaluation.robustness import Robustness
+from sim2real.studies.folder import StudyFolder
 
 METRICS = (
     "jumpstart",
@@ -75,6 +76,8 @@ def read_study_results(folder: Path) -> dict[str, Any]:
         Sim2RealError: The file is missing, is not JSON, or lacks what a report needs.
     """
     path = folder / "results.json"
+    if not path.exists() and StudyFolder(folder).study.exists():
+        raise Sim2RealError(f"{folder} holds a study that has not come to results yet; run the study again to go on.")
     results = _read_json(path, "study")
     _check(results, {"study": str, "cells": list, "failures": list}, str(path), "study")
     for number, cell in enumerate(results["cells"], start=1):
@@ -84,6 +87,8 @@ def read_study_results(folder: Path) -> dict[str, Any]:
             _check_result(cell["result"], where, "study")
         else:
             _check(cell, {"missing": list}, where, "study")
+        if "film" in cell:
+            _check(cell, {"film": str, "film_episodes": int}, where, "study")
     for failure in results["failures"]:
         _check(failure, {"job": str, "reason": str}, f"{path}, failures", "study")
     return results

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import PercentFormatter
 
 from sim2real.evaluation.robustness import Robustness, Swept
@@ -69,13 +70,25 @@ def robustness_figure(found: Mapping[str, Robustness], *, theme: Theme = LIGHT, 
     return figure
 
 
-def heat_map_figure(result: Robustness, *, theme: Theme = LIGHT, narrow: bool = False) -> Figure:
+def common_limits(found: Iterable[Robustness]) -> tuple[float, float]:
+    """Return the scores at the ends of a scale of colours that fits several sweeps: 0 and 1 where all are successes."""
+    results = list(found)
+    if all(result.knows_success for result in results):
+        return 0.0, 1.0
+    scores = [score for result in results for score in result.scores]
+    return min(scores), max(scores)
+
+
+def heat_map_figure(
+    result: Robustness, limits: tuple[float, float], *, theme: Theme = LIGHT, narrow: bool = False
+) -> Figure:
     """Draw what a policy reaches over two parameters: a field for each pair of values, its number in it.
 
     A ring is where the nominal world is, a diamond where the target is, between fields or in one.
 
     Args:
         result: A sweep of two parameters; the first goes up, the second to the right.
+        limits: Scores at the ends of the scale of colours, see :func:`common_limits`.
         theme: Colours.
         narrow: Whether to draw for a phone.
     """
@@ -87,13 +100,15 @@ def heat_map_figure(result: Robustness, *, theme: Theme = LIGHT, narrow: bool = 
     )  # fmt: skip
     axes = figure.subplots()
     style(axes, theme)
-    limits = (0.0, 1.0) if result.knows_success else (float(grid.min()), float(grid.max()))
     image = axes.imshow(grid, cmap=_COLOURS, vmin=limits[0], vmax=limits[1], aspect="auto", origin="lower")
     middle = (limits[0] + limits[1]) / 2
     for (row, column), score in np.ndenumerate(grid):
         text = percent(float(score)) if result.knows_success else number(float(score))
-        ink = "#ffffff" if score <= middle else "#000000"
-        axes.text(column, row, text, color=ink, ha="center", va="center", fontsize=6.5 if narrow else 9)
+        ink, edge = ("#ffffff", "#000000") if score <= middle else ("#000000", "#ffffff")
+        axes.text(
+            column, row, text, color=ink, ha="center", va="center", fontsize=6.5 if narrow else 9,
+            path_effects=[withStroke(linewidth=1.5, foreground=edge)],  # over ring and diamond, too
+        )  # fmt: skip
     for axis, parameter in ((axes.yaxis, down), (axes.xaxis, across)):
         axis.set_ticks(range(len(parameter.values)), [number(value) for value in parameter.values])
         axis.set_label_text(_label(parameter), color=theme.muted, fontsize=9)

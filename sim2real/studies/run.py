@@ -20,10 +20,11 @@ from sim2real.errors import Sim2RealError, unknown_name
 from sim2real.files import make_folder, write_atomic, write_json
 from sim2real.progress import show_progress
 from sim2real.studies.exports import write_hparams, write_parquet
+from sim2real.studies.folder import JobsFolder, StudyFolder
 from sim2real.studies.jobs import FILM, ROBUSTNESS, Job
 from sim2real.studies.plan import Cell, Plan, make_plan
 from sim2real.studies.report import write_report
-from sim2real.studies.study import read_study
+from sim2real.studies.study import Faults, read_study
 from sim2real.studies.summary import study_markdown
 from sim2real.training.callbacks import Progress
 from sim2real.training.folder import RunFolder, locked, wait_until_free
@@ -60,46 +61,6 @@ class StudyResult:
         return list(self.results["failures"])
 
 
-class JobsFolder:
-    """Where the files of jobs stand.
-
-    Args:
-        path: The folder; it need not exist yet.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def job(self, address: str) -> Path:
-        """Return the run folder of a job."""
-        return self.path / "jobs" / address
-
-    def seconds(self, address: str) -> Path:
-        """Return the file that says how long a finished job took and how often it was evaluated."""
-        return self.job(address) / "seconds.json"
-
-
-class StudyFolder(JobsFolder):
-    """Where each file of a study stands.
-
-    Args:
-        path: The folder; it need not exist yet.
-    """
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.results = path / "results.json"
-        self.curves = path / "curves.jsonl"
-        self.table = path / "results.md"
-        self.parquet = path / "results.parquet"
-        self.hparams = path / "hparams"
-        self.study = path / "study.yaml"
-
-    def bundle(self, address: str) -> Path:
-        """Return where a policy that was there is kept."""
-        return self.path / "policies" / f"{address}.zip"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """A job as a worker gets it."""
@@ -118,7 +79,8 @@ def plan_study(file: str | Path) -> Plan:
     Raises:
         Sim2RealError: Entries of the study cannot be; the message lists all faults.
     """
-    return make_plan(read_study(file))
+    faults = Faults(Path(file).name)
+    return make_plan(read_study(file, faults), faults)
 
 
 def part(plan: Plan, only: str) -> Plan:
@@ -197,7 +159,10 @@ def is_done(job: Job, files: JobsFolder) -> bool:
     if not files.seconds(job.address).exists():
         return False
     try:
-        job.check(files.job(job.address), json.loads(files.seconds(job.address).read_text(encoding="utf-8")))
+        noted = files.noted(job.address)
+        if noted is None:
+            raise Sim2RealError(f"{files.seconds(job.address)} cannot be read.")
+        job.check(files.job(job.address), noted)
     except (Sim2RealError, ValueError, KeyError, TypeError, OSError) as error:
         warnings.warn(f"{job.title} is done again, since its result is damaged: {error}", stacklevel=2)
         shutil.rmtree(files.job(job.address))
@@ -416,6 +381,7 @@ def _looks(cell: Cell, files: StudyFolder) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if cell.film is not None and files.seconds(cell.film).exists():
         found["film"] = str((files.job(cell.film) / FILM).relative_to(files.path))
+        found["film_episodes"] = cell.film_episodes
     sweeps = [
         {
             arm: str((files.job(address) / ROBUSTNESS).relative_to(files.path))
@@ -435,25 +401,22 @@ def estimate_seconds(plan: Plan, files: StudyFolder, workers: int) -> tuple[floa
         files: Its folder.
         workers: Processes.
     """
-    todo = sum(job.work for job in plan.jobs.values() if not files.seconds(job.address).exists())
-    rate, basis = measured_rate((job.work, files.seconds(job.address)) for job in plan.jobs.values())
+    noted = {address: files.noted(address) for address in plan.jobs}
+    todo = sum(job.work for address, job in plan.jobs.items() if noted[address] is None)
+    rate, basis = measured_rate((job.work, noted[address]) for address, job in plan.jobs.items())
     return todo / rate / workers, basis
 
 
 _RATE = 250.0
 
 
-def measured_rate(jobs: Iterable[tuple[float, Path]]) -> tuple[float, str]:
+def measured_rate(jobs: Iterable[tuple[float, Mapping[str, Any] | None]]) -> tuple[float, str]:
     """Return how fast a process works [steps/s], and what that is taken from.
 
     Args:
-        jobs: The work of each [steps], and its :meth:`JobsFolder.seconds`, which is there if it is done.
+        jobs: The work of each [steps], and its :meth:`JobsFolder.noted`.
     """
-    rates = [steps / max(_seconds(file), 1e-3) for steps, file in jobs if steps and file.exists()]
+    rates = [steps / max(noted["seconds"], 1e-3) for steps, noted in jobs if steps and noted is not None]
     if rates:
         return sum(rates) / len(rates), f"from {len(rates)} jobs that are done"
     return _RATE, f"at {_RATE:g} steps/s a process, which SAC makes in the arms' worlds"
-
-
-def _seconds(file: Path) -> float:
-    return float(json.loads(file.read_text(encoding="utf-8"))["seconds"])

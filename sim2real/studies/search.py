@@ -239,7 +239,7 @@ def read_search(path: str | Path) -> Search:
     world: World | None = None
     with faults.noted():
         check_keys(content, _KEYS, "search")
-    read = _Reader(content, path.parent, faults)
+    read = Reader(content, path.parent, faults)
     with faults.noted():
         if not isinstance(content.get("env"), str):
             raise Sim2RealError("env is missing; say where it trains.")
@@ -251,7 +251,7 @@ def read_search(path: str | Path) -> Search:
         with faults.noted("hyperparameters"):
             hyperparameters[name] = read_hyperparameter(name, entry)
     randomizer = faults.attempt(lambda: read_randomizer(content.get("randomizer", "uniform")), "uniform")
-    sampler, trials = content.get("sampler", SAMPLERS[0]), read.whole(content, "trials", None)
+    sampler, trials = content.get("sampler", SAMPLERS[0]), read.whole(content, "trials", 1, needed=True)
     with faults.noted():
         if sampler not in SAMPLERS:
             raise unknown_name("sampler", sampler, SAMPLERS)
@@ -263,6 +263,7 @@ def read_search(path: str | Path) -> Search:
         if aims.get("measure") not in (None, *MEASURES):
             raise unknown_name("measure", aims["measure"], MEASURES)
     episodes = read.whole(aims, "episodes", _EPISODES)
+    eval_every, eval_episodes = read.whole(content, "eval_every", None), read.whole(content, "eval_episodes", 20)
     seeds = read.seeds()
     faults.check()
     with faults.noted():
@@ -271,7 +272,7 @@ def read_search(path: str | Path) -> Search:
     assert world is not None
     space = faults.attempt(lambda: _space(world), DomainSpace())
     faults.check()
-    worlds = dict(_worlds(world, _Reader(aims, path.parent, faults), faults))
+    worlds = dict(_worlds(world, Reader(aims, path.parent, faults), faults))
     objective = Objective(
         worlds=worlds or {_SOURCE: world},
         randomizer="none" if worlds else aims.get("randomizer", "uniform"),
@@ -287,8 +288,8 @@ def read_search(path: str | Path) -> Search:
         domain_file=None if domain_file is None else path.parent / domain_file,
         algo=content.get("algo") or default_algorithm(world),
         steps=content.get("steps"),
-        eval_every=content.get("eval_every"),
-        eval_episodes=content.get("eval_episodes", 20),
+        eval_every=eval_every,
+        eval_episodes=eval_episodes,
         hyperparameters=hyperparameters,
         randomizer=randomizer,
         space=space,
@@ -304,29 +305,12 @@ def read_search(path: str | Path) -> Search:
     return replace(search, objective=replace(objective, measure=measure))
 
 
-class _Reader(Reader):
-    """Reads entries of a search; what is wrong is noted."""
-
-    def whole(self, fields: Mapping[str, Any], key: str, default: int | None) -> int:
-        """Return a whole number of at least 1; it has to be there where there is no default."""
-
-        def read() -> int:
-            if key not in fields and default is None:
-                raise Sim2RealError(f"{key} is missing; say how many.")
-            number = fields.get(key, default)
-            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-                raise Sim2RealError(f"{key} = {number!r} must be a whole number of at least 1.")
-            return number
-
-        return self._faults.attempt(read, 1)
-
-
 def _space(world: World) -> DomainSpace:
     with closing(world.make()) as env:
         return domain_space(env)
 
 
-def _worlds(world: World, read: _Reader, faults: Faults) -> Iterator[tuple[str, World]]:
+def _worlds(world: World, read: Reader, faults: Faults) -> Iterator[tuple[str, World]]:
     for name, place in read.entries("targets", read.place).items():
         with faults.noted(f"objective: target {name}"):
             there = find_target(place.world or world, place.target, place.targets_file)
@@ -344,9 +328,18 @@ def _check_values(search: Search, faults: Faults) -> None:
     faults.check()
     for side in (0, -1):
         with faults.noted():
-            search.config({dimension.name: dimension.values[side] for dimension in search.dimensions})
+            _check_learns(search.config({dimension.name: dimension.values[side] for dimension in search.dimensions}))
     with faults.noted("objective"):
         make_randomizer(search.objective.randomizer, search.space)
+
+
+def _check_learns(config: TrainingConfig) -> None:
+    """Refuse a training that ends before anything is learned, since the best of such trials would mean nothing."""
+    starts = config.hyperparameters.get("learning_starts", 0)
+    if config.steps <= starts:
+        raise Sim2RealError(
+            f"steps = {config.steps} end before anything is learned, since learning_starts = {starts}; raise steps."
+        )
 
 
 def _at_random(space: spaces.Space[Any], _observations: Any) -> Any:

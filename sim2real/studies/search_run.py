@@ -14,8 +14,9 @@ from sim2real.errors import Sim2RealError
 from sim2real.files import write_atomic, write_json
 from sim2real.progress import show_progress
 from sim2real.seeding import derive_seed
+from sim2real.studies.folder import JobsFolder
 from sim2real.studies.jobs import Training
-from sim2real.studies.run import Attempts, JobsFolder, Task, check_executor, do_task, is_done, make_pool, measured_rate
+from sim2real.studies.run import Attempts, Task, check_executor, do_task, is_done, make_pool, measured_rate
 from sim2real.studies.search import Objective, Search, read_search
 from sim2real.studies.search_report import write_search_results
 from sim2real.training.callbacks import Progress
@@ -151,7 +152,7 @@ def estimate_search(search: Search, out: str | Path, workers: int) -> tuple[int,
     steps, files = search.training_steps, SearchFolder(Path(out))
     jobs = [path.name for path in (files.path / "jobs").glob("*")]
     left = max(0, search.trials * len(search.seeds) - sum(files.scores(address).exists() for address in jobs))
-    rate, basis = measured_rate((steps, files.seconds(address)) for address in jobs)
+    rate, basis = measured_rate((steps, files.noted(address)) for address in jobs)
     return left, left * steps / rate / workers, basis
 
 
@@ -167,6 +168,11 @@ class _Runner:
     def __init__(self, search: Search, trials: Trials, files: SearchFolder) -> None:
         self._search, self._trials, self._files = search, trials, files
         known = trials.read()
+        if len(known) > search.trials:
+            raise Sim2RealError(
+                f"{files.path} holds {len(known)} trials already, more than trials = {search.trials}; raise it or "
+                f"choose another folder."
+            )
         self._chosen = len(known)
         self._interrupted = [trial for trial in known if trial.state == "open"]
         self.left = max(0, search.trials - self._chosen) + len(self._interrupted)

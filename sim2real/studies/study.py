@@ -35,7 +35,7 @@ from typing import Any, TypeVar
 
 from sim2real.domains.randomizers import RandomizerSpec
 from sim2real.domains.world import World
-from sim2real.errors import Sim2RealError, check_keys
+from sim2real.errors import Sim2RealError, check_keys, unknown_name
 from sim2real.files import check_plain, read_yaml
 from sim2real.transfer.transfer import check_seeds
 
@@ -57,10 +57,11 @@ _KEYS = (
 )
 _SOURCE_KEYS = ("policy", "env", "kwargs", "domain_file", "steps", "hyperparameters")
 _TARGET_KEYS = ("target", "domain", "env", "kwargs", "domain_file", "targets_file")
-T = TypeVar("T")
-
 _SWEEP_KEYS = ("sweep", "points", "episodes")
 _EXCLUDE_KEYS = ("source", "randomizer", "algo", "target", "method", "steps")
+_ANY_STEPS = 1_000_000  # in the place of budgets that cannot be, so that the rest is checked with them
+T = TypeVar("T")
+D = TypeVar("D", int, None)
 
 
 class Faults:
@@ -97,6 +98,9 @@ class Faults:
     def _note(self, message: str) -> None:
         if message not in self._found:
             self._found.append(message)
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
 
     def check(self) -> None:
         """Raise what was noted, if anything was.
@@ -177,17 +181,21 @@ class Study:
     """Combinations that are left out, each by some of their names."""
 
 
-def read_study(path: str | Path) -> Study:
+def read_study(path: str | Path, faults: Faults | None = None) -> Study:
     """Read a study.
+
+    Args:
+        path: The file.
+        faults: Where faults are noted instead of raised; the study is what is left without them.
 
     Raises:
         Sim2RealError: The file cannot be read, or entries in it cannot be; the message lists them all.
     """
     path = Path(path)
-    content, faults = read_yaml(path), Faults(path.name)
-    with faults.noted():
+    content, found = read_yaml(path), Faults(path.name) if faults is None else faults
+    with found.noted():
         check_keys(content, _KEYS, "study")
-    read = Reader(content, path.parent, faults)
+    read = Reader(content, path.parent, found)
     study = Study(
         name=path.name,
         description=str(content.get("description") or ""),
@@ -196,10 +204,10 @@ def read_study(path: str | Path) -> Study:
         algorithms=tuple(read.items("algorithms", str)) or (None,),
         targets=read.entries("targets", read.place),
         methods=read.entries("methods", read.method),
-        steps=tuple(read.items("steps", int)),
+        steps=tuple(read.items("steps", int)) or (_ANY_STEPS,),
         seeds=read.seeds(),
-        eval_every=content.get("eval_every"),
-        eval_episodes=content.get("eval_episodes", 20),
+        eval_every=read.whole(content, "eval_every", None),
+        eval_episodes=read.whole(content, "eval_episodes", 20),
         hyperparameters=read.mapping(content, "hyperparameters", "study"),
         sweeps=tuple(read.sweeps()),
         sweep_points=read.count("robustness", "points", 7, least=2),
@@ -208,10 +216,11 @@ def read_study(path: str | Path) -> Study:
         exclude=tuple(read.exclude()),
     )
     for key in ("sources", "targets", "methods", "steps"):
-        with faults.noted():
+        with found.noted():
             if not content.get(key):
                 raise Sim2RealError(f"{key} is missing or empty; a study needs at least one.")
-    faults.check()
+    if faults is None:
+        found.check()
     return study
 
 
@@ -231,16 +240,20 @@ class Reader:
         """Return what is under a key, by name: a mapping, or a list of names alone."""
         given = self._content.get(key, default) or {}
         found = {}
-        if isinstance(given, list):
-            with self._faults.noted(key):
-                if len({str(name) for name in given}) < len(given):
-                    raise Sim2RealError(f"{given!r}: a name stands twice.")
-            given = {str(name): None for name in given}
         with self._faults.noted(key):
-            for name, entry in check_keys(given, given if isinstance(given, Mapping) else (), key).items():
+            if not isinstance(given, (list, Mapping)):
+                raise Sim2RealError(f"expected a mapping of names to values, or a list of names, got {given!r}.")
+            if isinstance(given, list) and len({str(name) for name in given}) < len(given):
+                raise Sim2RealError(f"{given!r}: a name stands twice.")
+            for name, entry in given.items() if isinstance(given, Mapping) else ((name, None) for name in given):
                 with self._faults.noted(f"{key}: {name}"):
-                    found[str(name)] = read(str(name), entry)
+                    found[_name(name)] = read(name, entry)
         return found
+
+    def _names(self, key: str, default: Mapping[str, Any] | None = None) -> list[Any]:
+        """Return the names under a key, those of faulty entries included."""
+        given = self._content.get(key, default)
+        return list(given) if isinstance(given, (list, Mapping)) else [] if given is None else [given]
 
     def source(self, _: str, entry: Any) -> Source:
         """Return the source of an entry: a training, or a policy that is there."""
@@ -302,25 +315,43 @@ class Reader:
             raise Sim2RealError(f"expected a mapping of settings, got {entry!r}.")
         settings = dict(entry or {})
         check_plain(settings, "settings")
-        return str(settings.pop("method", name)), settings
+        return _name(settings.pop("method", name)), settings
 
     def items(self, key: str, kind: type) -> list[Any]:
         """Return the entries of a list, or the one that stands for it."""
         given = self._content.get(key)
         listed = given if isinstance(given, list) else [] if given is None else [given]
+        found = []
         for entry in listed:
             with self._faults.noted():
-                if not isinstance(entry, kind) or isinstance(entry, bool):
-                    what = "a whole number" if kind is int else "a name"
-                    raise Sim2RealError(f"{key}: {entry!r} must be {what}.")
+                if kind is int and not _is_whole(entry, 1):
+                    raise Sim2RealError(f"{key}: {entry!r} must be a whole number of at least 1.")
+                if kind is str and not isinstance(entry, str):
+                    raise Sim2RealError(f"{key}: {entry!r} must be a name.")
+                found.append(entry)
         with self._faults.noted():
             if len({str(entry) for entry in listed}) < len(listed):
                 raise Sim2RealError(f"{key} = {given!r}: an entry stands twice.")
-        return listed
+        return found
+
+    def whole(self, fields: Mapping[str, Any], key: str, default: D, *, needed: bool = False) -> int | D:
+        """Return a whole number of at least 1, or the default if it is left out, which it can be unless ``needed``."""
+
+        def read() -> int | D:
+            if key not in fields and needed:
+                raise Sim2RealError(f"{key} is missing; say how many.")
+            number: Any = fields.get(key)
+            if number is None and not needed:
+                return default
+            if not _is_whole(number, 1):
+                raise Sim2RealError(f"{key} = {number!r} must be a whole number of at least 1.")
+            return int(number)
+
+        return self._faults.attempt(read, default)
 
     def seeds(self) -> tuple[int, ...]:
         """Return the seeds that are meant."""
-        return self._faults.attempt(lambda: tuple(check_seeds(self._content.get("seeds", 3))), ())
+        return self._faults.attempt(lambda: tuple(check_seeds(self._content.get("seeds", 3))), (0,))
 
     def mapping(self, fields: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
         """Return the mapping under a key; an empty one if it is left out."""
@@ -342,11 +373,16 @@ class Reader:
             given = fields.get("sweep") or []
             if fields and not (isinstance(given, list) and given):
                 raise Sim2RealError(f"sweep = {given!r} must be a list of parameters, or of pairs of them.")
+            found: set[tuple[str, ...]] = set()
             for sweep in given:
                 names = tuple(sweep) if isinstance(sweep, list) else (sweep,)
-                if not 1 <= len(names) <= 2 or not all(isinstance(name, str) for name in names):
-                    raise Sim2RealError(f"sweep: {sweep!r} must be the name of a parameter, or a pair of names.")
-                yield names
+                with self._faults.noted("robustness"):
+                    if not 1 <= len(names) <= 2 or not all(isinstance(name, str) for name in names):
+                        raise Sim2RealError(f"sweep: {sweep!r} must be the name of a parameter, or a pair of names.")
+                    if tuple(sorted(names)) in found:
+                        raise Sim2RealError(f"sweep: {sweep!r} stands twice.")
+                    found.add(tuple(sorted(names)))
+                    yield names
 
     def count(self, key: str, name: str, default: int, *, least: int = 1) -> int:
         """Return a whole number of a group of settings."""
@@ -355,9 +391,9 @@ class Reader:
             entry = self._content.get(key) or {}
             fields = check_keys(entry, _SWEEP_KEYS if key == "robustness" else ("episodes",), "study")
             number = fields.get(name, default)
-            if isinstance(number, bool) or not isinstance(number, int) or number < least:
+            if not _is_whole(number, least):
                 raise Sim2RealError(f"{name} = {number!r} must be a whole number of at least {least}.")
-            return number
+            return int(number)
 
         return self._faults.attempt(read, default, key)
 
@@ -367,8 +403,28 @@ class Reader:
         with self._faults.noted("exclude"):
             if not isinstance(entries, list):
                 raise Sim2RealError(f"expected a list of mappings, got {entries!r}.")
+            known = {
+                "source": self._names("sources"),
+                "randomizer": self._names("randomizers", {"uniform": None}),
+                "target": self._names("targets"),
+                "method": self._names("methods"),
+                "steps": self._names("steps"),
+            }
             for entry in entries:
-                for key, value in check_keys(entry, _EXCLUDE_KEYS, "an entry").items():
-                    if not isinstance(value, (str, int)):
-                        raise Sim2RealError(f"{key} = {value!r} must be one name or number.")
-                yield entry
+                with self._faults.noted("exclude"):
+                    for key, value in check_keys(entry, _EXCLUDE_KEYS, "an entry").items():
+                        if not isinstance(value, (str, int)):
+                            raise Sim2RealError(f"{key} = {value!r} must be one name or number.")
+                        if key in known and value not in known[key]:
+                            raise unknown_name(key, value, map(str, known[key]))
+                    yield entry
+
+
+def _name(name: Any) -> str:
+    if not isinstance(name, str):
+        raise Sim2RealError(f"the name {name!r} must be text; put it in quotes, since YAML takes it for a value.")
+    return name
+
+
+def _is_whole(number: Any, least: int) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= least

@@ -13,15 +13,18 @@ from typing import Any
 
 import numpy as np
 
+from sim2real.errors import Sim2RealError
 from sim2real.evaluation.aggregate import interquartile_mean, performance_profile, probability_of_improvement
 from sim2real.evaluation.metrics import Curves, arm_curves
 from sim2real.evaluation.robustness import Robustness
 from sim2real.evaluation.statistics import Estimate
 from sim2real.files import write_atomic
+from sim2real.studies.folder import StudyFolder
+from sim2real.studies.jobs import POSTER, check_film
 from sim2real.studies.markup import figure, paragraph, section, table, terms, value_cell, video
 from sim2real.studies.numbers import interval, number
 from sim2real.studies.results import read_robustness, read_study_points, read_study_results
-from sim2real.studies.robustness_plots import heat_map_figure, robustness_figure
+from sim2real.studies.robustness_plots import common_limits, heat_map_figure, robustness_figure
 from sim2real.studies.study_plots import cells_figure, profiles_figure, verdict_map
 from sim2real.studies.summary import SHORT_WORDS, SYMBOLS, ending, few_seeds, percent, source_words
 
@@ -189,7 +192,8 @@ def _overall(
             + figure(
                 lambda theme, narrow, profiles=profiles: profiles_figure(profiles, theme=theme, narrow=narrow),  # type: ignore[misc]
                 f"Share of runs of {', '.join(profiles)} above each final success.",
-                f"{method}: share of runs that end with more than a success τ; bands are 95 % intervals.",
+                f"Share of runs that end with more than a success τ, of {method} beside scratch and zero-shot; bands are "
+                "95 % intervals.",
             )
         )
     if not parts:
@@ -235,7 +239,10 @@ def _robustness(judged: Sequence[Mapping[str, Any]], folder: Path, command: str)
     for cell in swept[:SWEPT]:
         title = f"{source_words(cell)} → {cell['target']}, {cell['method']}, {cell['steps']:,} steps"
         for sweep in cell["sweeps"]:
-            found = {arm: read_robustness(folder / file) for arm, file in sweep.items()}
+            found, damaged = _read_sweep(folder, sweep)
+            parts += damaged
+            if not found:
+                continue
             names = [parameter.name for parameter in next(iter(found.values())).parameters]
             words = f"{title}: success or return as {' and '.join(names)} go from end to end."
             if len(names) == 1:
@@ -247,10 +254,13 @@ def _robustness(judged: Sequence[Mapping[str, Any]], folder: Path, command: str)
                     )
                 )
                 continue
+            limits = common_limits(found.values())
             for arm, result in found.items():
                 parts.append(
                     figure(
-                        lambda theme, narrow, result=result: heat_map_figure(result, theme=theme, narrow=narrow),  # type: ignore[misc]
+                        lambda theme, narrow, result=result, limits=limits: heat_map_figure(  # type: ignore[misc]
+                            result, limits, theme=theme, narrow=narrow
+                        ),
                         f"{arm}, {words} {_worst({arm: result})}",
                         f"{title}: {arm}. The ring is the nominal world, the diamond the target.",
                     )
@@ -260,6 +270,17 @@ def _robustness(judged: Sequence[Mapping[str, Any]], folder: Path, command: str)
     more = f'<p class="note">The first {SWEPT} of {len(swept)} cells.</p>' if len(swept) > SWEPT else ""
     note = "The policies of the first seed, the same episodes at every value."
     return section("Robustness", f'<p class="note">{note}</p>' + "".join(parts) + more + _made_by(command))
+
+
+def _read_sweep(folder: Path, sweep: Mapping[str, str]) -> tuple[dict[str, Robustness], list[str]]:
+    """Return the sweeps of a cell's arms, and a paragraph for each that cannot be read."""
+    found, damaged = {}, []
+    for arm, file in sweep.items():
+        try:
+            found[arm] = read_robustness(folder / file)
+        except Sim2RealError as error:
+            damaged.append(paragraph("caution", f"A sweep of {arm} is left out: {error}"))
+    return found, damaged
 
 
 def _worst(found: Mapping[str, Robustness]) -> str:
@@ -277,9 +298,18 @@ def _behaviour(judged: Sequence[Mapping[str, Any]], folder: Path, command: str) 
     for cell in filmed[:FILMS]:
         film = folder / cell["film"]
         title = f"{source_words(cell)} → {cell['target']}, {cell['method']}, {cell['steps']:,} steps"
-        parts.append(video(film, film.with_suffix(".png"), f"Film: {title}", title))
+        try:
+            check_film(film.parent, StudyFolder(folder).noted(film.parent.name) or {"bytes": {}})
+            count = cell["film_episodes"]
+            shown = f"{count} episodes, one after the other" if count > 1 else "one episode"
+            parts.append(video(film, film.with_name(POSTER), f"Film: {title}", f"{title}: {shown}."))
+        except Sim2RealError as error:
+            parts.append(paragraph("caution", f"The film of {title} is left out: {error} Run the study again."))
     more = f'<p class="note">The first {FILMS} of {len(filmed)} films.</p>' if len(filmed) > FILMS else ""
-    note = "The same episodes, played by the policies of the first seed."
+    note = (
+        "The same episodes, played by the policies of the first seed. Until a film is played it shows how its "
+        "last episode ends."
+    )
     return section("Behaviour", f'<p class="note">{note}</p>' + "".join(parts) + more + _made_by(command))
 
 
@@ -291,10 +321,11 @@ def _failures(results: Mapping[str, Any]) -> str:
     if not results["failures"]:
         return ""
     rows = [
-        f'<tr><th scope="row">{escape(failure["job"])}</th><td class="words">{escape(failure["reason"])}</td></tr>'
+        f'<tr><th scope="row">{escape(failure["job"])}</th>'
+        f'<td data-column="Reason" class="text">{escape(failure["reason"])}</td></tr>'
         for failure in results["failures"]
     ]
-    return section("Jobs that failed", table("Jobs that failed", ("Job", "Verdict"), rows))
+    return section("Jobs that failed", table("Jobs that failed", ("Job", "Reason"), rows, cards=True))
 
 
 def _provenance(results: Mapping[str, Any], judged: Sequence[Mapping[str, Any]], folder: Path, command: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.domains.contract import Env
+from sim2real.domains.env_checks import one_line
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real.files import cannot_write
@@ -78,6 +79,26 @@ def show(predict: Callable[[Any], Any], world: World, *, seed: int, episodes: in
             while not over:
                 observation, _, terminated, truncated, _ = env.step(predict(observation))
                 over = bool(terminated or truncated)
+
+
+def check_drawn(world: World) -> None:
+    """Draw one picture of a world, before a film is counted on.
+
+    Raises:
+        Sim2RealError: It cannot draw itself.
+    """
+    with closing(world.make()) as env:
+        modes = env.metadata.get("render_modes") or ()
+    if "rgb_array" not in modes:
+        raise Sim2RealError(f"env {world.env!r} draws no pictures (render_mode 'rgb_array').")
+    with _drawn(world, "rgb_array") as env:
+        env.reset(seed=0)
+        try:
+            _render(env, None)
+        except Sim2RealError:
+            raise
+        except Exception as error:  # whatever a user's own env raises
+            raise Sim2RealError(f"env {world.env!r} cannot be drawn: {one_line(error)}") from error
 
 
 def write_video(frames: Sequence[Frame], path: Path, fps: float) -> None:

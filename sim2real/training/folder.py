@@ -71,13 +71,21 @@ class ClaimedFolder:
             state = "a finished run" if self.finished else "an unfinished run"
             raise Sim2RealError(f"--out {self.path} holds {state}; add --resume to go on with it, or choose another.")
         there, here = read_yaml(self.config), json.loads(json.dumps(config))
-        different = [key for key in {**there, **here} if there.get(key) != here.get(key)]
-        if different:
-            key = different[0]
+        if there != here:
+            key, before, now = _difference(there, here)
             raise Sim2RealError(
-                f"--out {self.path} holds another run: its {key} is {there.get(key)!r}, not {here.get(key)!r}; choose "
-                f"another folder."
+                f"--out {self.path} holds another run: its {key} is {before!r}, not {now!r}; choose another folder."
             )
+
+
+def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> tuple[str, Any, Any]:
+    """Return the first key, dotted where it is nested, whose values differ, and both values."""
+    key = next(key for key in {**there, **here} if there.get(key) != here.get(key))
+    before, now = there.get(key), here.get(key)
+    if isinstance(before, Mapping) and isinstance(now, Mapping) and before != now:
+        nested, before, now = _difference(before, now)
+        return f"{key}.{nested}", before, now
+    return key, before, now
 
 
 @contextmanager

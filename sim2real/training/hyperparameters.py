@@ -108,11 +108,11 @@ def _names(world: World) -> tuple[str, list[str]]:
 Rule = tuple[Callable[[Any], bool], str]
 
 
-def _whole(low: int) -> Rule:
+def _whole(low: int, high: float = math.inf) -> Rule:
     def check(value: Any) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool) and value >= low
+        return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
-    return check, f"a whole number of at least {low}"
+    return check, f"a whole number of at least {low}" + (f" and at most {high:g}" if high < math.inf else "")
 
 
 def _number(low: float, high: float = math.inf, *, above: bool = False, none: bool = False) -> Rule:
@@ -172,7 +172,7 @@ _RULES: Mapping[str, Rule] = {
     "action_noise": _number(0.0, none=True),
     "ent_coef": (_entropy, "a number of at least 0, auto, or auto_START with a number above 0"),
     "target_update_interval": _whole(1),
-    "top_quantiles_to_drop_per_net": _whole(0),
+    "top_quantiles_to_drop_per_net": _whole(0, 24),  # of the 25 that each critic of TQC has
     "use_sde_at_warmup": _ON_OFF,
     "policy_delay": _whole(1),
     "target_policy_noise": _number(0.0),

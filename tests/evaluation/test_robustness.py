@@ -15,7 +15,7 @@ from sim2real.evaluation.evaluate import evaluate
 from sim2real.evaluation.robustness import Robustness, Swept, SweptCell, sweep
 from sim2real.evaluation.statistics import proportion_interval
 from sim2real.studies.plots import DARK
-from sim2real.studies.robustness_plots import heat_map_figure, robustness_figure
+from sim2real.studies.robustness_plots import common_limits, heat_map_figure, robustness_figure
 
 PLANE = "tests/Plane-v0"
 
@@ -174,7 +174,7 @@ def test_the_figure_has_units_the_range_of_training_and_an_interval(source):
 
 def test_the_map_of_two_says_every_number_and_marks_nominal_and_target(source):
     found = sweep(source.policy, PLANE, parameters=["a", "b"], target={"a": 1.0, "b": 1.0}, points=3, episodes=2)
-    axes = heat_map_figure(found).axes[0]
+    axes = heat_map_figure(found, common_limits([found])).axes[0]
     assert (axes.get_ylabel(), axes.get_xlabel()) == ("a [m]", "b")
     shown = {tuple(text.get_position()): text.get_text() for text in axes.texts}
     assert shown[(0, 0)] == "100\N{NO-BREAK SPACE}%"

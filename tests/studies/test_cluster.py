@@ -2,8 +2,10 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from sim2real.training.folder import RunFolder
 
 pytest.importorskip("ray")
 
+from sim2real.ray_cluster import connect
 from sim2real.studies.cluster import pack_folder, unpack_folder
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -88,6 +91,15 @@ def test_what_cannot_be_is_refused_before_the_first_job(study, tmp_path, argumen
         run_study(study, tmp_path / "out", **arguments)
     assert str(caught.value) == message
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_an_address_at_which_nobody_listens_is_refused_at_once(scheme):
+    with closing(socket.socket()) as taken:  # bound, and not listening
+        taken.bind(("127.0.0.1", 0))
+        address = f"{scheme}127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(Sim2RealError, match=f"^cannot connect to a Ray cluster at {address}: .*refused"):
+            connect(address)
 
 
 def test_a_run_folder_travels_with_its_newest_checkpoint_alone(tmp_path):

@@ -143,6 +143,10 @@ def test_what_can_only_be_seen_in_the_worlds_is_listed_at_once_too(tmp_path):
         ({"env": None}, "search.yaml: env is missing; say where it trains."),
         ({"trials": None}, "search.yaml: trials = None must be a whole number of at least 1."),
         (
+            {"steps": 60},
+            "search.yaml: steps = 60 end before anything is learned, since learning_starts = 60; raise steps.",
+        ),
+        (
             {"hyperparameters": {"gamma": 0.9}, "randomizer": "none"},
             "search.yaml: nothing is searched; give a hyperparameter low and high, or choices.",
         ),
@@ -288,8 +292,14 @@ def test_a_finished_search_does_nothing_again_and_goes_on_when_more_trials_are_a
 
 def test_another_search_is_refused_in_its_folder(finished, tmp_path):
     other = {**SEARCH["hyperparameters"], "batch_size": 32}
-    with pytest.raises(Sim2RealError, match=r"holds another run: its hyperparameters is .*; choose another folder\."):
+    message = r"holds another run: its hyperparameters\.batch_size is .*, not 32; choose another folder\."
+    with pytest.raises(Sim2RealError, match=message):
         run_search(write(tmp_path, hyperparameters=other), finished.folder)
+
+
+def test_trials_that_were_made_are_not_taken_back(finished, tmp_path):
+    with pytest.raises(Sim2RealError, match="holds 13 trials already, more than trials = 5; raise it or choose"):
+        run_search(write(tmp_path, trials=5), finished.folder)
 
 
 def test_a_search_that_is_killed_comes_to_the_same_and_does_no_training_twice(finished, tmp_path):

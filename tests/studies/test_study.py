@@ -20,11 +20,11 @@ from study_grid import GRID
 
 import sim2real
 from sim2real.errors import Sim2RealError
+from sim2real.studies.folder import StudyFolder
 from sim2real.studies.plan import make_plan
 from sim2real.studies.report import write_report
 from sim2real.studies.run import (
     LOSSES,
-    StudyFolder,
     Task,
     _Runner,
     do_task,
@@ -95,21 +95,26 @@ def test_what_a_job_does_makes_its_address(tmp_path):
 def test_every_fault_is_listed_at_once_before_anything_runs(tmp_path):
     file = write(
         tmp_path,
-        sources={"own": {"env": ID, "stepz": 3}, "none": {"policy": "NoSuchPolicy"}},
+        sources={"own": {"env": ID, "stepz": 3}, "other": GRID["sources"]["own"], "none": {"policy": "NoSuchPolicy"}},
         methods={"finetun": None},
         steps=["many"],
         seeds=-1,
+        eval_every=0,
         seedz=2,
+        targetz=["far"],
     )
     with pytest.raises(Sim2RealError) as caught:
         run_study(file, tmp_path / "out")
     message = str(caught.value)
-    assert message.startswith("study.yaml: 4 faults: (1) ")
+    assert message.startswith("study.yaml: 7 faults: (1) ")
     for fault in (
-        "study: unknown key 'seedz'. Did you mean 'seeds'?",
+        "study: unknown key 'seedz'. Did you mean 'seeds'? unknown key 'targetz'. Did you mean 'targets'? Known: ",
         "sources: own: source: unknown key 'stepz'. Did you mean 'steps'?",
-        "steps: 'many' must be a whole number.",
+        "steps: 'many' must be a whole number of at least 1.",
         "seeds = -1 must be at least 1, or distinct whole numbers that are not negative.",
+        "eval_every = 0 must be a whole number of at least 1.",
+        "source none: unknown pretrained policy 'NoSuchPolicy'.",
+        "unknown transfer method 'finetun'. Did you mean 'finetune'?",
     ):
         assert fault in message
     assert not (tmp_path / "out").exists()
@@ -120,7 +125,7 @@ def test_what_can_only_be_seen_in_the_worlds_is_listed_at_once_too(tmp_path):
     file = write(
         tmp_path,
         sources={**GRID["sources"], "wide": wide, "none": {"policy": "NoSuchPolicy"}},
-        targets={"moon": None, "narrow": {"env": ID, "domain": {"gain": 0.5}}},
+        targets={"moon": None, "narrow": {"env": ID, "domain": {"gain": 50.0, "drfit": 0.5}}},
         methods={"finetun": None},
         exclude=[{"target": "mars"}],
     )
@@ -129,12 +134,13 @@ def test_what_can_only_be_seen_in_the_worlds_is_listed_at_once_too(tmp_path):
     message = str(caught.value)
     for fault in (
         "own into moon: unknown target 'moon'. Known: nominal.",
-        "wide into narrow: the policy does not fit the env: ",
+        "target narrow: domain parameter gain = 50 is outside its bounds [-1, 2];",
+        "target narrow: unknown domain parameter 'drfit'. Did you mean 'drift'?",
         "source none: unknown pretrained policy 'NoSuchPolicy'.",
         "unknown transfer method 'finetun'. Did you mean 'finetune'?",
         "exclude: unknown target 'mars'. Known: moon, narrow.",
     ):
-        assert fault in message, message
+        assert message.count(fault) == 1, message
 
 
 def test_every_fault_of_one_training_is_listed(tmp_path):
@@ -164,6 +170,14 @@ def test_every_fault_of_one_training_is_listed(tmp_path):
         ),
         ({"targets": {"a": {"kwargs": {"width": 2}}}}, "kwargs needs an env beside it."),
         ({"steps": [120, 120]}, "an entry stands twice."),
+        ({"steps": [0]}, "steps: 0 must be a whole number of at least 1."),
+        (
+            {"targets": {False: {"domain": {}}}},
+            "targets: False: the name False must be text; put it in quotes, since YAML takes it for a value.",
+        ),
+        ({"targets": [3]}, "targets: 3: the name 3 must be text; put it in quotes, since YAML takes it for a value."),
+        ({"targets": "far"}, "targets: expected a mapping of names to values, or a list of names, got 'far'."),
+        ({"exclude": [{"steps": 7}]}, "exclude: unknown steps '7'. Known: 120."),
         ({"targets": ["nominal", "nominal"]}, "targets: ['nominal', 'nominal']: a name stands twice."),
         ({"methods": ["finetune", "scratch"]}, "scratch is run beside every method; leave it out."),
         ({"randomizers": {"a": 5}}, "randomizers: a: 5 must be the name of a randomizer or a mapping."),
@@ -191,6 +205,28 @@ def test_a_study_that_cannot_be_is_refused(tmp_path, changes, message):
     with pytest.raises(Sim2RealError) as caught:
         plan(tmp_path, **changes)
     assert message in str(caught.value)
+
+
+def test_a_target_of_other_spaces_is_refused_before_anything_runs(tmp_path):
+    wide = {"env": ID, "kwargs": {"width": 3}, "steps": 200, "hyperparameters": SMALL}
+    with pytest.raises(Sim2RealError, match="wide into narrow: the policy does not fit the env: "):
+        plan(tmp_path, sources={"wide": wide}, targets={"narrow": {"env": ID, "domain": {"gain": 0.5}}})
+
+
+def test_a_cell_of_ppo_is_named_by_the_rollouts_it_takes(tmp_path):
+    small = {"n_steps": 64, "n_envs": 1, "batch_size": 64}
+    axes = {
+        "sources": {"own": {"env": ID, "steps": 200, "hyperparameters": small}},
+        "algorithms": ["ppo"],
+        "targets": ["nominal"],
+        "hyperparameters": small,
+    }
+    (cell,) = plan(tmp_path, **axes, steps=[150]).cells
+    assert cell.labels["steps"] == cell.base.steps == 128
+    assert cell.title == "own/uniform/ppo/nominal/finetune/128"
+    with pytest.raises(Sim2RealError, match="another budget is 128 steps, too: ppo learns from whole rollouts"):
+        plan(tmp_path, **axes, steps=[130, 150])
+    assert not plan(tmp_path, **axes, steps=[150, 300], exclude=[{"steps": 150}]).cells[1:]
 
 
 def test_cells_are_judged_as_a_transfer_is(finished, tmp_path):
@@ -265,6 +301,12 @@ def test_a_damaged_result_is_named_by_file_and_place(finished, tmp_path, damage,
         write_report(tmp_path)
 
 
+def test_a_study_that_broke_off_before_its_results_says_how_to_go_on(tmp_path):
+    write(tmp_path)
+    with pytest.raises(Sim2RealError, match="holds a study that has not come to results yet; run the study again"):
+        write_report(tmp_path)
+
+
 def test_checkpoints_of_finished_jobs_do_not_fill_the_disk(finished):
     assert not list(finished.folder.glob("jobs/*/checkpoints"))
     assert json.loads((finished.folder / "results.json").read_text()) == finished.results
@@ -280,19 +322,36 @@ def test_what_is_finished_is_not_done_again_and_what_is_damaged_is(finished, rec
     assert times(finished.folder) == before
     assert without_times(again.results) == without_times(finished.results)
     learning = [a for a in before if len((finished.folder / "jobs" / a / "metrics.jsonl").read_text().split("\n")) > 4]
-    cut, thinned, emptied = learning[:3]
+    cut, thinned, emptied, broken, wrong = learning[:5]
     metrics = finished.folder / "jobs" / cut / "metrics.jsonl"
     metrics.write_text(metrics.read_text()[:30])
     metrics = finished.folder / "jobs" / thinned / "metrics.jsonl"
     lines = metrics.read_text().splitlines(keepends=True)
     metrics.write_text("".join([*lines[:1], *lines[2:]]))
     (finished.folder / "jobs" / emptied / "seconds.json").unlink()
+    note = finished.folder / "jobs" / broken / "seconds.json"
+    note.write_text(note.read_text()[:9])
+    metrics = finished.folder / "jobs" / wrong / "metrics.jsonl"
+    metrics.write_text(re.sub(r'"return_mean": [^,]+', '"return_mean": NaN', metrics.read_text()))
+    assert (
+        estimate_seconds(plan_study(file), StudyFolder(finished.folder), 1)[1]
+        == f"from {len(before) - 2} jobs that are done"
+    )
     again = run_study(file, finished.folder, workers=1)
     after = times(finished.folder)
-    assert {address for address in before if before[address] != after[address]} == {cut, thinned, emptied}
+    assert {address for address in before if before[address] != after[address]} == {
+        cut,
+        thinned,
+        emptied,
+        broken,
+        wrong,
+    }
     assert without_times(again.results) == without_times(finished.results)
     messages = [str(warning.message) for warning in recwarn]
-    assert any("is done again, since its result is damaged" in m and "metrics.jsonl" in m for m in messages), messages
+    for part_of in ("metrics.jsonl", "seconds.json cannot be read", "return_mean = nan must be a finite number"):
+        assert any("is done again, since its result is damaged" in m and part_of in m for m in messages), "\n".join(
+            messages
+        )
 
 
 def test_a_study_whose_driver_is_killed_loses_no_finished_job_and_repeats_none(finished, tmp_path):
