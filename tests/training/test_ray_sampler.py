@@ -14,6 +14,7 @@ from point_mass import ID, SMALL, PointMass
 from sampler_envs import Dicts, Placed, Wrong, make_point, make_reach
 from sampler_play import assert_same, play
 from stable_baselines3.common.vec_env import DummyVecEnv
+from trainings import assert_same_training, interrupt_at
 
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
@@ -65,18 +66,11 @@ def test_a_training_learns_the_same_on_a_cluster(address, tmp_path):
     )
     alone = run_training(config, tmp_path / "alone")
     shared = run_training(config, tmp_path / "shared", workers=2, address=address)
-    assert shared.curve == alone.curve
-    for name, weight in alone.policy.weights.items():
-        np.testing.assert_array_equal(shared.policy.weights[name], weight)
+    assert_same_training(alone, shared)
     assert (shared.folder / "config.yaml").read_text() == (alone.folder / "config.yaml").read_text()
     # Interrupted there, and gone on with here.
-
-    def interrupt(step):
-        if step >= 150:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        run_training(config, tmp_path / "cut", workers=2, address=address, listener=interrupt)
+        run_training(config, tmp_path / "cut", workers=2, address=address, listener=interrupt_at(150))
     assert run_training(config, tmp_path / "cut", resume=True).curve == alone.curve
 
 

@@ -19,6 +19,7 @@ from point_mass import ID, SMALL, PointMass
 from sampler_envs import Dicts, Stubborn, Wrong, make_point, make_reach
 from sampler_play import assert_same, play
 from stable_baselines3.common.vec_env import DummyVecEnv
+from trainings import assert_same_training, interrupt_at
 
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
@@ -46,17 +47,10 @@ def test_a_training_learns_the_same_with_workers(tmp_path):
     config = make_config(world, randomizer="uniform", seed=3, steps=300, hyperparameters=settings, checkpoint_every=120)
     alone = run_training(config, tmp_path / "alone")
     shared = run_training(config, tmp_path / "shared", workers=2)
-    assert shared.curve == alone.curve
-    for name, weight in alone.policy.weights.items():
-        np.testing.assert_array_equal(shared.policy.weights[name], weight)
+    assert_same_training(alone, shared)
     # Interrupted in the one form, and gone on with in the other.
-
-    def interrupt(step):
-        if step >= 200:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        run_training(config, tmp_path / "cut", workers=2, listener=interrupt)
+        run_training(config, tmp_path / "cut", workers=2, listener=interrupt_at(200))
     assert run_training(config, tmp_path / "cut", resume=True).curve == alone.curve
     assert multiprocessing.active_children() == []
 
@@ -70,17 +64,9 @@ def test_overlapped_learning_is_late_by_one_rollout_and_goes_on_exactly(algo, tm
     plain = run_training(replace(config, overlap=False), tmp_path / "plain")
     assert whole.curve != plain.curve
     assert [point["step"] for point in whole.curve] == [point["step"] for point in plain.curve]
-
-    def interrupt(step):
-        if step >= 200:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        run_training(config, tmp_path / "cut", workers=2, listener=interrupt)
-    resumed = run_training(config, tmp_path / "cut", workers=1, resume=True)
-    assert resumed.curve == whole.curve
-    for name, weight in whole.policy.weights.items():
-        np.testing.assert_array_equal(resumed.policy.weights[name], weight)
+        run_training(config, tmp_path / "cut", workers=2, listener=interrupt_at(200))
+    assert_same_training(whole, run_training(config, tmp_path / "cut", workers=1, resume=True))
 
 
 def test_hindsight_asks_no_env_that_is_busy(tmp_path):
