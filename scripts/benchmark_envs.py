@@ -16,10 +16,9 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from env_speed.fidelity import SETTINGS, WORLDS
 from env_speed.parts import PARTS, TITLES, Bench
 from env_speed.peers import HIGHWAY_ENV, PANDA_GYM
 from rich.console import Console
-from speed.figures import Figure, overview, read_figures, replace_tables, table_lines
+from speed.figures import Figure, installed, overview, part_tables, read_figures, replace_tables, table_lines
 from speed.peers import default_folder
 
 from sim2real.errors import Sim2RealError
@@ -83,7 +82,7 @@ def measure(parts: Iterable[str], *, peers: Path, rounds: int, resets: int) -> d
             for found in PARTS[part](bench):
                 print(f"{part}: {found.name}: {found.text}", file=sys.stderr, flush=True)
                 figures.append(asdict(found))
-    packages = {name: version(name) for name in ("pybullet", "gymnasium", "numpy")}
+    packages = installed("pybullet", "gymnasium", "numpy")
     return {
         "cores": os.cpu_count(),
         "machine": platform.machine(),
@@ -94,35 +93,25 @@ def measure(parts: Iterable[str], *, peers: Path, rounds: int, resets: int) -> d
     }
 
 
-def tables(results: Mapping[str, Any]) -> str:
-    """Return the tables of docs/speed.md."""
-    figures = read_figures(results)
-    lines = []
-    for part, title in TITLES.items():
-        lines += [f"## {title.format(resets=results['resets'])}", ""]
-        found = [entry for entry in figures if entry.part == part]
-        lines += _fidelity_table(found) if part == "fidelity" else table_lines(found)
-        lines.append("")
-    versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
-    lines.append(
+def rendered(page: str, results: Mapping[str, Any]) -> str:
+    """Return docs/speed.md with its tables made from the figures."""
+    titles = {part: title.format(resets=results["resets"]) for part, title in TITLES.items()}
+    note = (
         f"Medians of {results['rounds']} rounds, in brackets the smallest and the largest. One core of a machine with "
-        f"{results['cores']}, {results['machine']}; {versions}."
+        f"{results['cores']}, {results['machine']}"
     )
-    return "\n".join(lines)
+    return replace_tables(page, Path(__file__).name, part_tables(results, titles, note, table=_table))
 
 
-def _fidelity_table(figures: list[Figure]) -> list[str]:
+def _table(figures: Sequence[Figure]) -> list[str]:
+    if figures[0].part != "fidelity":
+        return table_lines(figures)
     values = {found.name: found.value for found in figures}
     lines = [f"| largest / rms [mm] | {' | '.join(SETTINGS)} |", "|---|" + "---|" * len(SETTINGS)]
     for robot in WORLDS:
         cells = [f"{values[f'{robot}, {s}, most']:.2f} / {values[f'{robot}, {s}, rms']:.2f}" for s in SETTINGS]
         lines.append(f"| {robot} | {' | '.join(cells)} |")
     return lines
-
-
-def rendered(page: str, results: Mapping[str, Any]) -> str:
-    """Return docs/speed.md with its tables made from the figures."""
-    return replace_tables(page, Path(__file__).name, tables(results))
 
 
 if __name__ == "__main__":

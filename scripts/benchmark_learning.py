@@ -18,7 +18,6 @@ import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from learning_speed.parts import PARTS, TITLES, Bench
 from learning_speed.peers import JAX, PANDA_GYM, SBX
 from learning_speed.races import Races
 from rich.console import Console
-from speed.figures import Figure, overview, read_figures, replace_tables, table_lines
+from speed.figures import Figure, installed, overview, part_tables, read_figures, replace_part, replace_tables
 from speed.peers import default_folder
 
 from sim2real.errors import Sim2RealError
@@ -75,37 +74,23 @@ def measure(name: str, part: Callable[[], Iterator[Figure]]) -> list[dict[str, A
 
 def renewed(results: Mapping[str, Any], part: str, figures: list[dict[str, Any]], rounds: int) -> dict[str, Any]:
     """Return results with the figures of a part replaced, and what everything was measured with."""
-    found = {name: [old for old in results["figures"] if old["part"] == name] for name in TITLES} | {part: figures}
-    packages = {
-        name: version(name).partition("+")[0] for name in ("torch", "stable-baselines3", "gymnasium", "pybullet")
-    }
+    packages = installed("torch", "stable-baselines3", "gymnasium", "pybullet")
     return {
         "cores": os.cpu_count(),
         "machine": platform.machine(),
         "rounds": rounds,
         "versions": packages | {"sbx-rl": SBX, "jax": JAX, "panda-gym": PANDA_GYM},
-        "figures": [entry for name in TITLES for entry in found[name]],
+        "figures": replace_part(results, part, figures, TITLES),
     }
-
-
-def tables(results: Mapping[str, Any]) -> str:
-    """Return the tables of docs/learning.md."""
-    figures, lines = read_figures(results), []
-    for part, title in TITLES.items():
-        found = [entry for entry in figures if entry.part == part]
-        if found:
-            lines += [f"## {title}", "", *table_lines(found), ""]
-    versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
-    lines.append(
-        f"Medians of {results['rounds']} rounds (races: of three seeds), in brackets the smallest and the largest. "
-        f"{results['cores']} cores, {results['machine']}; {versions}."
-    )
-    return "\n".join(lines)
 
 
 def rendered(page: str, results: Mapping[str, Any]) -> str:
     """Return docs/learning.md with its tables made from the figures."""
-    return replace_tables(page, Path(__file__).name, tables(results))
+    note = (
+        f"Medians of {results['rounds']} rounds (races: of three seeds), in brackets the smallest and the largest. "
+        f"{results['cores']} cores, {results['machine']}"
+    )
+    return replace_tables(page, Path(__file__).name, part_tables(results, TITLES, note))
 
 
 if __name__ == "__main__":

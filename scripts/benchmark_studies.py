@@ -21,13 +21,21 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import yaml
 from rich.console import Console
-from speed.figures import Figure, figure, overview, read_figures, replace_tables, table_lines
+from speed.figures import (
+    Figure,
+    figure,
+    installed,
+    overview,
+    part_tables,
+    read_figures,
+    replace_part,
+    replace_tables,
+)
 
 from sim2real.errors import Sim2RealError
 from sim2real.files import write_atomic, write_json
@@ -214,31 +222,18 @@ def measure_report(folder: Path) -> Iterator[Figure]:
 
 def renewed(results: Mapping[str, Any], part: str, figures: list[dict[str, Any]]) -> dict[str, Any]:
     """Return results with the figures of a part replaced, and what everything was measured with."""
-    found = {name: [old for old in results["figures"] if old["part"] == name] for name in TITLES} | {part: figures}
-    packages = {name: version(name).partition("+")[0] for name in ("torch", "stable-baselines3", "ray", "pybullet")}
     return {
         "cores": os.cpu_count(),
         "machine": platform.machine(),
-        "versions": packages,
-        "figures": [entry for name in TITLES for entry in found[name]],
+        "versions": installed("torch", "stable-baselines3", "ray", "pybullet"),
+        "figures": replace_part(results, part, figures, TITLES),
     }
-
-
-def tables(results: Mapping[str, Any]) -> str:
-    """Return the tables of docs/studies.md."""
-    figures, lines = read_figures(results), []
-    for part, title in TITLES.items():
-        found = [entry for entry in figures if entry.part == part]
-        if found:
-            lines += [f"### {title}", "", *table_lines(found), ""]
-    versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
-    lines.append(f"Medians, in brackets the smallest and the largest. {results['cores']} cores; {versions}.")
-    return "\n".join(lines)
 
 
 def rendered(page: str, results: Mapping[str, Any]) -> str:
     """Return docs/studies.md with its tables made from the figures."""
-    return replace_tables(page, Path(__file__).name, tables(results))
+    note = f"Medians, in brackets the smallest and the largest. {results['cores']} cores"
+    return replace_tables(page, Path(__file__).name, part_tables(results, TITLES, note, heading="###"))
 
 
 if __name__ == "__main__":

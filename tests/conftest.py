@@ -1,6 +1,8 @@
-"""One torch thread in every test process, and modules beside the tests that spawned workers can import too."""
+"""One torch thread in every test process, Ray on this machine alone, and fixtures that many tests share."""
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,3 +22,15 @@ def source(tmp_path_factory):
 
     out = tmp_path_factory.mktemp("source") / "run"
     return train(ID, steps=900, hyperparameters=SMALL, eval_every=300, eval_episodes=20, out=out)
+
+
+@pytest.fixture(scope="module")
+def scripts():
+    """Make the scripts importable, as they are for each other, and forget them when the module is done."""
+    folder = Path(__file__).parent.parent / "scripts"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        yield
+    names = {path.stem for path in folder.iterdir()}
+    for name in [name for name in sys.modules if name.partition(".")[0] in names]:
+        del sys.modules[name]

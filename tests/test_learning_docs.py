@@ -1,7 +1,6 @@
 """What docs/learning.md says was measured, and measured as it says."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +11,7 @@ from sim2real.errors import Sim2RealError
 REPO = Path(__file__).parent.parent
 PAGE = (REPO / "docs/learning.md").read_text(encoding="utf-8")
 RESULTS = json.loads((REPO / "docs/results/learning.json").read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def scripts():
-    """Make the modules of the benchmark importable, as they are for the script."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(REPO / "scripts"))
-        yield
-    for name in [
-        name for name in sys.modules if name.split(".")[0] in ("learning_speed", "speed", "benchmark_learning")
-    ]:
-        del sys.modules[name]
+pytestmark = pytest.mark.usefixtures("scripts")
 
 
 def test_the_page_is_rendered_from_the_figures_that_are_kept():

@@ -1,7 +1,6 @@
 """What is published of studies is what they came to, and they are what is published."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,16 +10,7 @@ from sim2real.studies.run import plan_study
 
 REPO = Path(__file__).parent.parent
 STUDIES = sorted((REPO / "scripts/studies").glob("*.yaml"))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def scripts():
-    """Make the scripts importable, as they are for each other."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(REPO / "scripts"))
-        yield
-    for name in [name for name in sys.modules if name.split(".")[0] in ("speed", "benchmark_studies", "reproduce")]:
-        del sys.modules[name]
+pytestmark = pytest.mark.usefixtures("scripts")
 
 
 @pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)

@@ -25,9 +25,8 @@ RENEW = "renew it: python scripts/describe_worlds.py"
 
 
 @pytest.fixture
-def script(monkeypatch):
+def script(scripts):
     """Import a script by name, as its neighbours do."""
-    monkeypatch.syspath_prepend(str(DOCS.parent / "scripts"))
     return importlib.import_module
 
 

@@ -1,10 +1,11 @@
-"""Measured figures and the goals beside them."""
+"""Measured figures and the goals beside them, and the tables of a page that are made from them."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 from rich.table import Table
@@ -79,6 +80,19 @@ def read_figures(results: Mapping[str, Any]) -> list[Figure]:
     return [Figure(**fields) for fields in results["figures"]]
 
 
+def replace_part(
+    results: Mapping[str, Any], part: str, figures: Sequence[Mapping[str, Any]], parts: Iterable[str]
+) -> list[Mapping[str, Any]]:
+    """Return the figures of a file of results with those of one part replaced, in the order of all parts."""
+    kept = [entry for entry in results["figures"] if entry["part"] != part]
+    return [entry for name in parts for entry in [*kept, *figures] if entry["part"] == name]
+
+
+def installed(*packages: str) -> dict[str, str]:
+    """Return the versions of packages by name, without what tells one build of a version from another."""
+    return {name: version(name).partition("+")[0] for name in packages}
+
+
 def overview(figures: Iterable[Figure], title: str) -> Table:
     """Return figures beside their goals, for the terminal."""
     table = Table("part", "what", "measured", "goal", "", title=title)
@@ -96,6 +110,32 @@ def table_lines(figures: Sequence[Figure]) -> list[str]:
         ends = [(found.goal, marks.get(found.verdict, found.verdict)) for found in figures]
         rows = [[*row, *end] for row, end in zip(rows, [("goal", ""), ("---", "---"), *ends], strict=True)]
     return [f"| {' | '.join(row)} |" for row in rows]
+
+
+def part_tables(
+    results: Mapping[str, Any],
+    titles: Mapping[str, str],
+    note: str,
+    *,
+    heading: str = "##",
+    table: Callable[[Sequence[Figure]], list[str]] = table_lines,
+) -> str:
+    """Return a section with a table for every part that has figures, and below them how they were measured.
+
+    Args:
+        results: A file of results, with its figures and versions.
+        titles: Of the sections, by part.
+        note: What stands below, before the versions.
+        heading: Marks of a title.
+        table: Makes the lines of the table of a part.
+    """
+    figures, lines = read_figures(results), []
+    for part, title in titles.items():
+        found = [entry for entry in figures if entry.part == part]
+        if found:
+            lines += [f"{heading} {title}", "", *table(found), ""]
+    versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    return "\n".join([*lines, f"{note}; {versions}."])
 
 
 def replace_tables(page: str, script: str, tables: str) -> str:

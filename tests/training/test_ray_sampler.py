@@ -7,13 +7,12 @@ import time
 from functools import partial
 from pathlib import Path
 
-import gymnasium as gym
 import numpy as np
 import pytest
 from point_mass import ID, SMALL, PointMass
-from sampler_envs import Dicts, Placed, Wrong, make_point, make_reach
-from sampler_play import assert_same, play
-from stable_baselines3.common.vec_env import DummyVecEnv
+from sampler_envs import Dicts, Placed, make_point, make_reach
+from sampler_play import assert_like_one_process, assert_reaches_envs, begin_broken, fail_at_third_step
+from trainings import assert_same_training, interrupt_at
 
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
@@ -49,13 +48,7 @@ def address(nodes):
 @pytest.mark.parametrize(("factory", "steps"), [(Dicts, 60), (make_reach, 120)])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_it_gives_what_envs_in_one_process_give(address, factory, steps, workers):
-    one, other = DummyVecEnv([factory] * 3), RayVecEnv([factory] * 3, workers=workers, address=address)
-    assert other.observation_space == one.observation_space
-    assert other.action_space == one.action_space
-    assert_same(play(other, steps), play(one, steps))
-    assert_same(play(other, 5, seed=6), play(one, 5, seed=6))
-    one.close()
-    other.close()
+    assert_like_one_process(RayVecEnv([factory] * 3, workers=workers, address=address), factory, steps)
 
 
 def test_a_training_learns_the_same_on_a_cluster(address, tmp_path):
@@ -65,39 +58,16 @@ def test_a_training_learns_the_same_on_a_cluster(address, tmp_path):
     )
     alone = run_training(config, tmp_path / "alone")
     shared = run_training(config, tmp_path / "shared", workers=2, address=address)
-    assert shared.curve == alone.curve
-    for name, weight in alone.policy.weights.items():
-        np.testing.assert_array_equal(shared.policy.weights[name], weight)
+    assert_same_training(alone, shared)
     assert (shared.folder / "config.yaml").read_text() == (alone.folder / "config.yaml").read_text()
     # Interrupted there, and gone on with here.
-
-    def interrupt(step):
-        if step >= 150:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        run_training(config, tmp_path / "cut", workers=2, address=address, listener=interrupt)
+        run_training(config, tmp_path / "cut", workers=2, address=address, listener=interrupt_at(150))
     assert run_training(config, tmp_path / "cut", resume=True).curve == alone.curve
 
 
 def test_attributes_and_methods_reach_the_envs(address):
-    vec_env = RayVecEnv([make_point] * 3, workers=2, address=address, resources={"CPU": 0})
-    vec_env.seed(0)
-    vec_env.reset()
-    vec_env.set_attr("drift", 0.25, indices=[1])
-    assert vec_env.get_attr("drift", indices=[1]) == [0.25]
-    assert vec_env.env_method("get_domain", indices=[1])[0]["drift"] == 0.25
-    assert vec_env.has_attr("gain")
-    assert not vec_env.has_attr("glory")
-    assert vec_env.env_is_wrapped(gym.wrappers.TimeLimit) == [True] * 3
-    with pytest.raises(Sim2RealError, match=r"^env 2 failed at step 0 of episode 1 since seed 2 .*AttributeError"):
-        vec_env.get_attr("glory", indices=[2])
-    vec_env.step_async(np.zeros((3, 1), np.float32))
-    with pytest.raises(RuntimeError, match="a step is under way"):
-        vec_env.get_attr("drift")
-    vec_env.step_wait()
-    vec_env.close()
-    vec_env.close()
+    assert_reaches_envs(RayVecEnv([make_point] * 3, workers=2, address=address, resources={"CPU": 0}))
 
 
 @pytest.mark.parametrize(
@@ -110,16 +80,9 @@ def test_attributes_and_methods_reach_the_envs(address):
 )
 def test_what_breaks_is_named_and_leaves_no_actor(address, what, start, end):
     ray.init(address, log_to_driver=False)
-    vec_env = RayVecEnv([PointMass, partial(Wrong, what), PointMass], workers=2, address=address, timeout=2.0)
-    vec_env.seed(10)
-    vec_env.reset()
-    actions = np.zeros((3, 1), np.float32)
-    vec_env.step(actions)
-    vec_env.step(actions)
-    with pytest.raises(Sim2RealError) as caught:
-        vec_env.step(actions)
-    assert str(caught.value).startswith(start)
-    assert str(caught.value).endswith(end)
+    error = fail_at_third_step(begin_broken(RayVecEnv, what, address=address, timeout=2.0))
+    assert str(error).startswith(start)
+    assert str(error).endswith(end)
     deadline = time.monotonic() + 20
     while ray.available_resources().get("CPU") != 4.0 and time.monotonic() < deadline:
         time.sleep(0.1)

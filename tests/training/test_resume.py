@@ -7,8 +7,8 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
+from trainings import assert_same_training, interrupt_at
 
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
@@ -25,25 +25,6 @@ CASES = {
 }
 
 
-class Interrupted(Exception):
-    pass
-
-
-def interrupt_at(step):
-    def listen(done):
-        if done >= step:
-            raise Interrupted
-
-    return listen
-
-
-def assert_same(one, other):
-    assert one.curve == other.curve
-    assert one.policy.weights.keys() == other.policy.weights.keys()
-    for name, array in one.policy.weights.items():
-        np.testing.assert_array_equal(array, other.policy.weights[name])
-
-
 @pytest.mark.parametrize("algo", CASES)
 def test_same_seed_same_run_and_another_seed_another(tmp_path, algo):
     env, hyperparameters = CASES[algo]
@@ -51,7 +32,7 @@ def test_same_seed_same_run_and_another_seed_another(tmp_path, algo):
         train(env, algo=algo, seed=seed, hyperparameters=hyperparameters, out=tmp_path / name, **SETTINGS)
         for name, seed in (("a", 3), ("b", 3), ("c", 4))
     ]
-    assert_same(runs[0], runs[1])
+    assert_same_training(runs[0], runs[1])
     assert runs[0].curve != runs[2].curve
     assert (tmp_path / "a/metrics.jsonl").read_bytes() == (tmp_path / "b/metrics.jsonl").read_bytes()
 
@@ -64,11 +45,11 @@ def test_an_interrupted_run_resumes_with_the_same_curve(tmp_path, algo, step):
         World.of(env), algo=algo, randomizer="uniform", seed=3, hyperparameters=hyperparameters, **SETTINGS
     )
     whole = run_training(config, tmp_path / "whole")
-    with pytest.raises(Interrupted):
+    with pytest.raises(KeyboardInterrupt):
         run_training(config, tmp_path / "cut", listener=interrupt_at(step))
     # With nothing to go on from, nothing is left behind.
     assert (tmp_path / "cut").exists() == (step > SETTINGS["checkpoint_every"])
-    assert_same(whole, run_training(config, tmp_path / "cut", resume=True))
+    assert_same_training(whole, run_training(config, tmp_path / "cut", resume=True))
 
 
 @pytest.mark.parametrize(
@@ -86,9 +67,9 @@ def test_training_with_hindsight_resumes_with_the_same_curve(tmp_path, form, ext
         **{**SETTINGS, "steps": 360},
     )
     whole = run_training(config, tmp_path / "whole")
-    with pytest.raises(Interrupted):
+    with pytest.raises(KeyboardInterrupt):
         run_training(config, tmp_path / "cut", listener=interrupt_at(200))
-    assert_same(whole, run_training(config, tmp_path / "cut", resume=True))
+    assert_same_training(whole, run_training(config, tmp_path / "cut", resume=True))
 
 
 def test_kill_9_in_the_middle_and_resume_give_the_same_curve(tmp_path):
@@ -106,7 +87,7 @@ def test_kill_9_in_the_middle_and_resume_give_the_same_curve(tmp_path):
     process.wait()
     assert not (tmp_path / "cut/policy.zip").exists()
     resumed = train(env, seed=3, hyperparameters=hyperparameters, out=tmp_path / "cut", resume=True, **SETTINGS)
-    assert_same(whole, resumed)
+    assert_same_training(whole, resumed)
 
 
 def test_a_run_folder_holds_what_is_promised_and_no_pickle(tmp_path):
@@ -145,7 +126,7 @@ def test_a_finished_run_is_returned_and_another_is_refused(tmp_path):
     arguments = {"hyperparameters": hyperparameters, "out": tmp_path / "run", **SETTINGS}
     first = train(env, **arguments)
     before = (tmp_path / "run/policy.zip").stat().st_mtime_ns
-    assert_same(first, train(env, resume=True, **arguments))
+    assert_same_training(first, train(env, resume=True, **arguments))
     assert (tmp_path / "run/policy.zip").stat().st_mtime_ns == before
     with pytest.raises(Sim2RealError, match="holds a finished run; add --resume"):
         train(env, **arguments)

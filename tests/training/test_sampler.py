@@ -16,9 +16,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from point_mass import ID, SMALL, PointMass
-from sampler_envs import Dicts, Stubborn, Wrong, make_point, make_reach
-from sampler_play import assert_same, play
-from stable_baselines3.common.vec_env import DummyVecEnv
+from sampler_envs import Dicts, Stubborn, make_point, make_reach
+from sampler_play import assert_like_one_process, assert_reaches_envs, begin_broken, fail_at_third_step
+from trainings import assert_same_training, interrupt_at
 
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
@@ -31,13 +31,7 @@ from sim2real.training.train import make_config, run_training
 @pytest.mark.parametrize(("factory", "steps"), [(make_point, 45), (Dicts, 60), (make_reach, 60)])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_it_gives_what_envs_in_one_process_give(factory, steps, workers):
-    one, other = DummyVecEnv([factory] * 3), ParallelVecEnv([factory] * 3, workers=workers)
-    assert other.observation_space == one.observation_space
-    assert other.action_space == one.action_space
-    assert_same(play(other, steps), play(one, steps))
-    assert_same(play(other, 5, seed=6), play(one, 5, seed=6))
-    one.close()
-    other.close()
+    assert_like_one_process(ParallelVecEnv([factory] * 3, workers=workers), factory, steps)
 
 
 def test_a_training_learns_the_same_with_workers(tmp_path):
@@ -46,17 +40,10 @@ def test_a_training_learns_the_same_with_workers(tmp_path):
     config = make_config(world, randomizer="uniform", seed=3, steps=300, hyperparameters=settings, checkpoint_every=120)
     alone = run_training(config, tmp_path / "alone")
     shared = run_training(config, tmp_path / "shared", workers=2)
-    assert shared.curve == alone.curve
-    for name, weight in alone.policy.weights.items():
-        np.testing.assert_array_equal(shared.policy.weights[name], weight)
+    assert_same_training(alone, shared)
     # Interrupted in the one form, and gone on with in the other.
-
-    def interrupt(step):
-        if step >= 200:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        run_training(config, tmp_path / "cut", workers=2, listener=interrupt)
+        run_training(config, tmp_path / "cut", workers=2, listener=interrupt_at(200))
     assert run_training(config, tmp_path / "cut", resume=True).curve == alone.curve
     assert multiprocessing.active_children() == []
 
@@ -70,17 +57,9 @@ def test_overlapped_learning_is_late_by_one_rollout_and_goes_on_exactly(algo, tm
     plain = run_training(replace(config, overlap=False), tmp_path / "plain")
     assert whole.curve != plain.curve
     assert [point["step"] for point in whole.curve] == [point["step"] for point in plain.curve]
-
-    def interrupt(step):
-        if step >= 200:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        run_training(config, tmp_path / "cut", workers=2, listener=interrupt)
-    resumed = run_training(config, tmp_path / "cut", workers=1, resume=True)
-    assert resumed.curve == whole.curve
-    for name, weight in whole.policy.weights.items():
-        np.testing.assert_array_equal(resumed.policy.weights[name], weight)
+        run_training(config, tmp_path / "cut", workers=2, listener=interrupt_at(200))
+    assert_same_training(whole, run_training(config, tmp_path / "cut", workers=1, resume=True))
 
 
 def test_hindsight_asks_no_env_that_is_busy(tmp_path):
@@ -138,24 +117,7 @@ def test_what_it_returns_is_the_callers_own():
 
 
 def test_attributes_and_methods_reach_the_envs():
-    vec_env = ParallelVecEnv([make_point] * 3, workers=2)
-    vec_env.seed(0)
-    vec_env.reset()
-    vec_env.set_attr("drift", 0.25, indices=[1])
-    assert vec_env.get_attr("drift", indices=[1]) == [0.25]
-    assert vec_env.get_attr("drift")[1] == 0.25
-    assert vec_env.env_method("get_domain", indices=[1])[0]["drift"] == 0.25
-    assert vec_env.has_attr("gain")
-    assert not vec_env.has_attr("glory")
-    assert vec_env.env_is_wrapped(gym.wrappers.TimeLimit) == [True] * 3
-    with pytest.raises(Sim2RealError, match=r"^env 2 failed at step 0 of episode 1 since seed 2 .*AttributeError"):
-        vec_env.get_attr("glory", indices=[2])
-    vec_env.step_async(np.zeros((3, 1), np.float32))
-    with pytest.raises(RuntimeError, match="a step is under way"):
-        vec_env.get_attr("drift")
-    vec_env.step_wait()
-    vec_env.close()
-    vec_env.close()
+    assert_reaches_envs(ParallelVecEnv([make_point] * 3, workers=2))
 
 
 def test_an_env_that_refuses_a_reset_leaves_no_answer_to_another_request():
@@ -166,13 +128,6 @@ def test_an_env_that_refuses_a_reset_leaves_no_answer_to_another_request():
     vec_env.reset()
     assert vec_env.get_attr("refused", indices=[0]) == [True]
     vec_env.close()
-
-
-def broken(what, **kwargs):
-    vec_env = ParallelVecEnv([PointMass, partial(Wrong, what), PointMass], workers=2, **kwargs)
-    vec_env.seed(10)
-    vec_env.reset()
-    return vec_env
 
 
 @pytest.mark.parametrize(
@@ -187,21 +142,16 @@ def broken(what, **kwargs):
     ],
 )
 def test_what_breaks_is_named_and_leaves_no_process(what, message):
-    vec_env = broken(what, timeout=1.0)
-    actions = np.zeros((3, 1), np.float32)
-    vec_env.step(actions)
-    vec_env.step(actions)
-    with pytest.raises(Sim2RealError) as caught:
-        vec_env.step(actions)
-    assert str(caught.value).startswith(message)
+    error = fail_at_third_step(begin_broken(ParallelVecEnv, what, timeout=1.0))
+    assert str(error).startswith(message)
     if what == "raise":
-        assert "in step\n    raise ZeroDivisionError" in caught.value.__notes__[0]
+        assert "in step\n    raise ZeroDivisionError" in error.__notes__[0]
     assert multiprocessing.active_children() == []
 
 
 @pytest.mark.parametrize("what", ["raise", "die", "hang"])
 def test_a_worker_can_be_restarted(what):
-    vec_env = broken(what, timeout=1.0, on_failure="restart")
+    vec_env = begin_broken(ParallelVecEnv, what, timeout=1.0, on_failure="restart")
     actions = np.full((3, 1), 0.5, np.float32)
     seen = [vec_env.step(actions) for _ in range(2)]
     last = seen[-1][0]

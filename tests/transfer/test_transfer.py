@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from point_mass import ID, SMALL
+from trainings import assert_same_training, interrupt_at
 
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
@@ -149,13 +150,6 @@ def test_the_actor_does_not_move_by_one_bit_before_the_warmup_ends_and_moves_aft
 
 @pytest.mark.parametrize("checkpoint_every", [50, 60, 70])  # in the warm-up, at its very end, after it
 def test_fine_tuning_resumes_with_the_same_curve_wherever_it_is_cut(source, tmp_path, checkpoint_every):
-    class Interrupted(Exception):
-        pass
-
-    def interrupt(done):
-        if done >= 100:
-            raise Interrupted
-
     world = World.of(ID).with_domain(SHIFTED, "shifted")
     _, config, values = fine_tuning_learner(source, world)
     config = replace(
@@ -169,14 +163,11 @@ def test_fine_tuning_resumes_with_the_same_curve_wherever_it_is_cut(source, tmp_
         )
 
     whole = go("whole")
-    with pytest.raises(Interrupted):
-        go("cut", listener=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        go("cut", listener=interrupt_at(100))
     last = 99 // checkpoint_every * checkpoint_every
     assert list_checkpoints(tmp_path / "cut/checkpoints")[-1].name == f"step_{last:010d}"
-    resumed = go("cut", resume=True)
-    assert resumed.curve == whole.curve
-    for name, array in whole.policy.weights.items():
-        np.testing.assert_array_equal(array, resumed.policy.weights[name])
+    assert_same_training(whole, go("cut", resume=True))
 
 
 def test_fine_tuning_an_already_good_policy_keeps_its_jumpstart(source, tmp_path):
