@@ -192,7 +192,7 @@ def _overall(
             + figure(
                 lambda theme, narrow, profiles=profiles: profiles_figure(profiles, theme=theme, narrow=narrow),  # type: ignore[misc]
                 f"Share of runs of {', '.join(profiles)} above each final success.",
-                f"Share of runs that end with more than a success τ, of {method} beside scratch and zero-shot; bands are "
+                f"Share of runs that end with more than a success τ: {method} beside scratch and zero-shot. Bands are "
                 "95 % intervals.",
             )
         )
