@@ -107,7 +107,7 @@ def heat_map_figure(
         ink, edge = ("#ffffff", "#000000") if score <= middle else ("#000000", "#ffffff")
         axes.text(
             column, row, text, color=ink, ha="center", va="center", fontsize=6.5 if narrow else 9,
-            path_effects=[withStroke(linewidth=1.5, foreground=edge)],  # over ring and diamond, too
+            path_effects=[withStroke(linewidth=1.2, foreground=edge)],  # over ring and diamond, too
         )  # fmt: skip
     for axis, parameter in ((axes.yaxis, down), (axes.xaxis, across)):
         axis.set_ticks(range(len(parameter.values)), [number(value) for value in parameter.values])
