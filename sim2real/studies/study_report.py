@@ -249,8 +249,9 @@ def _robustness(judged: Sequence[Mapping[str, Any]], folder: Path, command: str)
                 parts.append(
                     figure(
                         lambda theme, narrow, found=found: robustness_figure(found, theme=theme, narrow=narrow),  # type: ignore[misc]
-                        f"{words} {_worst(found)}",
-                        f"{title}. Bands are 95 % intervals over episodes; shaded is what training draws from.",
+                        f"{words} {_summary(found)}",
+                        f"{title}. {_summary(found)} Bands are 95 % intervals over episodes; shaded is what training "
+                        "draws from.",
                     )
                 )
                 continue
@@ -261,8 +262,8 @@ def _robustness(judged: Sequence[Mapping[str, Any]], folder: Path, command: str)
                         lambda theme, narrow, result=result, limits=limits: heat_map_figure(  # type: ignore[misc]
                             result, limits, theme=theme, narrow=narrow
                         ),
-                        f"{arm}, {words} {_worst({arm: result})}",
-                        f"{title}: {arm}. The ring is the nominal world, the diamond the target.",
+                        f"{words} {_summary({arm: result})}",
+                        f"{title}. {_summary({arm: result})} The ring is the nominal world, the diamond the target.",
                     )
                 )
     if not parts:
@@ -283,10 +284,14 @@ def _read_sweep(folder: Path, sweep: Mapping[str, str]) -> tuple[dict[str, Robus
     return found, damaged
 
 
-def _worst(found: Mapping[str, Robustness]) -> str:
-    return " ".join(
-        f"{arm}: mean {number(result.mean)}, worst {number(result.worst)}." for arm, result in found.items()
-    )
+def _summary(found: Mapping[str, Robustness]) -> str:
+    """Return mean, worst decile and worst of several sweeps."""
+
+    def words(result: Robustness) -> str:
+        show = percent if result.knows_success else number
+        return f"mean {show(result.mean)}, worst tenth {show(result.worst_decile)}, worst {show(result.worst)}"
+
+    return "; ".join(f"{arm}: {words(result)}" for arm, result in found.items()) + "."
 
 
 def _behaviour(judged: Sequence[Mapping[str, Any]], folder: Path, command: str) -> str:

@@ -16,6 +16,7 @@ from sim2real.studies.report import write_report
 from sim2real.studies.results import read_robustness
 from sim2real.studies.robustness_plots import common_limits, heat_map_figure
 from sim2real.studies.run import plan_study, run_study
+from sim2real.studies.summary import percent
 
 
 def write(folder, **changes):
@@ -72,6 +73,9 @@ def test_the_report_shows_films_and_sweeps(watched):
     html = (watched.folder / "report.html").read_text()
     assert "<h2>Robustness</h2>" in html
     assert "<h2>Behaviour</h2>" in html
+    found = read_robustness(watched.folder / watched.results["cells"][0]["sweeps"][1]["scratch"])
+    rates = [percent(rate) for rate in (found.mean, found.worst_decile, found.worst)]
+    assert "scratch: mean {}, worst tenth {}, worst {}".format(*rates) in html
     assert html.count("<video controls") == 1
     assert "finetune, 120 steps: one episode." in html
     assert "Film: own, uniform, sac → shifted, finetune, 120 steps" in html
