@@ -56,17 +56,20 @@ def sample_batch(learner: OffPolicyAlgorithm, batch_size: int) -> Batch:
     # As ReplayBuffer.sample: SB3's buffers draw from numpy's global stream, which learner.set_random_seed seeds.
     rows = np.random.randint(0, buffer.size(), size=batch_size)  # noqa: NPY002
     envs = np.random.randint(0, high=buffer.n_envs, size=batch_size)  # noqa: NPY002
-    observations: Any = buffer.observations[rows, envs]
-    after: Any = buffer.next_observations[rows, envs]
-    rewards = buffer.rewards[rows, envs]
+    places = rows * buffer.n_envs + envs
+
+    def read(array: Any) -> Any:  # half the time of array[rows, envs]
+        return array.reshape(-1, *array.shape[2:]).take(places, axis=0)
+
+    observations, after, rewards = read(buffer.observations), read(buffer.next_observations), read(buffer.rewards)
     if isinstance(buffer, HindsightReplayBuffer):
         rewards = buffer.relabel(rows, envs, observations, after, rewards)
     if normalize is not None:
         observations, after = normalize.normalize_obs(observations), normalize.normalize_obs(after)
         rewards = normalize.normalize_reward(rewards).astype(np.float32)
-    ended = buffer.dones[rows, envs] * (1.0 - buffer.timeouts[rows, envs])
+    ended = read(buffer.dones) * (1.0 - read(buffer.timeouts))
     continues = (1.0 - ended) * np.float32(learner.gamma)
-    return Batch(*map(torch.from_numpy, (observations, buffer.actions[rows, envs], after, rewards, continues)))
+    return Batch(*map(torch.from_numpy, (observations, read(buffer.actions), after, rewards, continues)))
 
 
 def compiled_once(key: Hashable, update: Update, *, wanted: bool) -> Update:
