@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
@@ -15,6 +16,8 @@ from sim2real.studies.summary import SYMBOLS
 
 _COLUMNS = {False: 4, True: 2}
 """Panels beside each other, by whether the page is narrow."""
+_LETTER = 0.55 / 72
+"""Width of a letter over its size in points [inch]."""
 
 
 def verdict_map(
@@ -43,9 +46,10 @@ def verdict_map(
         axes.text(x + 0.5, y + 0.68, text, color=theme.text, ha="center", va="center", fontsize=7.5 if narrow else 9)
     axes.set_xlim(0, len(targets))
     axes.set_ylim(len(sources), 0)
-    axes.set_xticks([x + 0.5 for x in range(len(targets))], targets)
-    axes.set_yticks([y + 0.5 for y in range(len(sources))], sources)
-    axes.tick_params(length=0, labelsize=8 if narrow else 9)
+    size = 8 if narrow else 9
+    for axis, names, room in ((axes.xaxis, targets, 0.7 * width / len(targets)), (axes.yaxis, sources, 0.25 * width)):
+        axis.set_ticks([place + 0.5 for place in range(len(names))], [_wrapped(name, room, size) for name in names])
+    axes.tick_params(length=0, labelsize=size)
     axes.set_xlabel("target", color=theme.muted, fontsize=9)
     axes.set_ylabel("source", color=theme.muted, fontsize=9)
     for side in ("left", "bottom"):
@@ -72,7 +76,7 @@ def cells_figure(
     """
     columns = min(_COLUMNS[narrow], len(cells))
     rows = -(-len(cells) // columns)
-    width = 4.4 if narrow else 9.6
+    width, size = (4.4, 7.5) if narrow else (9.6, 8.5)
     figure = Figure(figsize=(width, 2.0 * rows + 0.5), layout="constrained", facecolor="none")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in panels[len(cells) :]:
@@ -80,7 +84,7 @@ def cells_figure(
     for index, (title, arms) in enumerate(cells):
         axes = panels[index]
         style(axes, theme)
-        axes.set_title(title, loc="left", color=theme.text, fontsize=7.5 if narrow else 8.5)
+        axes.set_title(_wrapped(title, width / columns - 0.4, size), loc="left", color=theme.text, fontsize=size)
         budget = max(curves.budget for curves in arms.values())
         for arm, curves in arms.items():
             color, line = arm_style(arm, theme)
@@ -137,3 +141,11 @@ def profiles_figure(profiles: Mapping[str, Profile], *, theme: Theme = LIGHT, na
     axes.grid(color=theme.grid, linewidth=0.6)
     axes.legend(frameon=False, fontsize=9, labelcolor=theme.text, loc="best")
     return figure
+
+
+def _wrapped(text: str, room: float, size: float) -> str:
+    """Return a text in lines that fit into so much room [inch] at a size [points]: three of each of its own at most."""
+    letters = max(6, int(room / (size * _LETTER)))
+    return "\n".join(
+        textwrap.fill(line, letters, max_lines=3, placeholder=" …", break_on_hyphens=False) for line in text.split("\n")
+    )

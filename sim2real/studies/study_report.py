@@ -70,7 +70,7 @@ def write_study_report(folder: Path) -> Path:
         headline=escape(headline),
         harm="",
         reason=escape(_reason(judged, counts)),
-        caution=paragraph("caution", few_seeds(judged[0]["result"]) if judged else ""),
+        caution=paragraph("caution", _caution(judged)),
         facts=terms(_facts(results, judged)),
         sections="\n".join(part for part in sections if part),
         footer="Written by sim2real.",
@@ -96,6 +96,12 @@ def _reason(judged: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> s
     words = [f"{counts[verdict]} {SHORT_WORDS[verdict]}" for verdict in SHORT_WORDS if verdict in counts]
     listed = f"Of {len(judged)} transfers, each judged against learning from scratch with the same seeds and budget: "
     return f"{listed}{', '.join(words)}."
+
+
+def _caution(judged: Sequence[Mapping[str, Any]]) -> str:
+    if judged and len(judged[0]["result"]["seeds"]) == 1:
+        return "One seed has no intervals, so that nothing is decided; run at least 5."
+    return few_seeds(judged[0]["result"]) if judged else ""
 
 
 def _facts(results: Mapping[str, Any], judged: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -192,8 +192,13 @@ def _captioned(frame: Frame, caption: str, success: bool | None) -> Frame:
     draw = ImageDraw.Draw(image)
     middle = _CAPTION_HEIGHT // 2
     font = ImageFont.load_default(min(18, frame.shape[1] // 26))
-    draw.text((12, middle), caption, fill=_INK, font=font, anchor="lm")
+    room = frame.shape[1] - 24.0
     if success is not None:
         text, colour = ("on goal", _GOOD) if success else ("off goal", _BAD)
         draw.text((frame.shape[1] - 12, middle), text, fill=colour, font=font, anchor="rm")
+        room -= draw.textlength(f"  {text}", font=font)
+    shown = caption
+    while len(shown) > 1 and draw.textlength(shown, font=font) > room:
+        shown = f"{shown[:-2].rstrip()}…"
+    draw.text((12, middle), shown, fill=_INK, font=font, anchor="lm")
     return np.asarray(image)

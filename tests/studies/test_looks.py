@@ -73,6 +73,7 @@ def test_the_report_shows_films_and_sweeps(watched):
     html = (watched.folder / "report.html").read_text()
     assert "<h2>Robustness</h2>" in html
     assert "<h2>Behaviour</h2>" in html
+    assert "One seed has no intervals, so that nothing is decided; run at least 5." in html
     found = read_robustness(watched.folder / watched.results["cells"][0]["sweeps"][1]["scratch"])
     rates = [percent(rate) for rate in (found.mean, found.worst_decile, found.worst)]
     assert "scratch: mean {}, worst tenth {}, worst {}".format(*rates) in html

@@ -34,6 +34,7 @@ from sim2real.studies.run import (
     run_study,
 )
 from sim2real.studies.study import read_study
+from sim2real.studies.study_plots import verdict_map
 from sim2real.studies.summary import study_markdown
 from sim2real.training.folder import locked
 from sim2real.training.parallel import Report, Workers
@@ -541,3 +542,15 @@ def test_results_are_written_for_other_tools(finished):
     assert log.Scalars("final/return")[0].value == pytest.approx(last["return_mean"])
     assert log.Scalars("final/success")[0].step == 120
     assert "_hparams_/session_start_info" in log.summary_metadata
+
+
+def test_long_names_leave_room_for_what_is_drawn():
+    names = ["a name that goes on and on until nobody reads it any more", "short"]
+    for narrow in (False, True):
+        map_ = verdict_map({(s, t): ("pays", "0 % → 90 %") for s in names for t in names}, "finetune", narrow=narrow)
+        map_.draw_without_rendering()
+        assert map_.axes[0].get_position().width > 0.5
+        rows = [label.get_text() for label in map_.axes[0].get_yticklabels()]
+        assert rows[1] == "short"
+        assert rows[0].startswith("a name")
+        assert len(rows[0].split("\n")) > 1
