@@ -91,6 +91,8 @@ def make_folder(path: Path) -> None:
     Raises:
         Sim2RealError: It cannot be created or written to.
     """
+    if path.exists() and not path.is_dir():
+        raise Sim2RealError(f"{path} is a file; choose a folder.")
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -133,15 +133,20 @@ def transfer(
     return TransferResult(folder=files.path, result=result)
 
 
+_MOST_SEEDS = 1000
+
+
 def check_seeds(seeds: int | Sequence[int]) -> list[int]:
     """Return the seeds that are meant: so many from 0 on, or those given.
 
     Raises:
-        Sim2RealError: They are none, not whole numbers, negative or not distinct.
+        Sim2RealError: They are none or too many, not whole numbers, negative or not distinct.
     """
     wrong = Sim2RealError(f"seeds = {seeds!r} must be at least 1, or distinct whole numbers that are not negative.")
     if isinstance(seeds, bool) or not isinstance(seeds, (int, list, tuple, range)):
         raise wrong
+    if isinstance(seeds, int) and seeds > _MOST_SEEDS:
+        raise Sim2RealError(f"seeds = {seeds} must be at most {_MOST_SEEDS}; a list says the seeds themselves.")
     listed = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     if not listed or any(isinstance(seed, bool) or not isinstance(seed, int) or seed < 0 for seed in listed):
         raise wrong

@@ -171,6 +171,7 @@ def test_every_fault_of_one_training_is_listed(tmp_path):
         ),
         ({"targets": {"a": {"kwargs": {"width": 2}}}}, "kwargs needs an env beside it."),
         ({"steps": [120, 120]}, "an entry stands twice."),
+        ({"seeds": 10**20}, f"seeds = {10**20} must be at most 1000; a list says the seeds themselves."),
         ({"steps": [0]}, "steps: 0 must be a whole number of at least 1."),
         (
             {"targets": {False: {"domain": {}}}},
