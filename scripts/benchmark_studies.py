@@ -142,29 +142,37 @@ def measure_kills(folder: Path) -> Iterator[Figure]:
     """Kill the driver of a study at random moments and go on each time; count what that costs."""
     file, chance = write_study(folder, JOBS), random.Random(0)
     whole = run_study(file, folder / "whole", workers=WORKERS).results
-    lost, repeated, kills, wrong, number = 0, 0, 0, 0, 0
-    while kills < KILLS:
+    lost, repeated, wrong, number = 0, 0, 0, 0
+    done: list[float] = []
+    while len(done) < KILLS:
         number += 1
         out = folder / f"killed-{number}"
         command = [str(Path(sys.executable).with_name("sim2real")), "study", str(file), "--out", str(out), "--quiet"]
         before: dict[str, int] = {}
         while True:
             driver = subprocess.Popen([*command, "--workers", str(WORKERS)])
-            if kills < KILLS and wait_for_work(driver, out) and not ends_within(driver, chance.uniform(0.0, 6.0)):
+            # After a random number of jobs and a moment more, so that it hits all stages on a slow machine, too.
+            count, moment = len(before) + chance.randint(0, 8), chance.uniform(0.0, 2.0)
+            if (
+                len(done) < KILLS
+                and wait_for_jobs(driver, out, len(before) + more)
+                and not ends_within(driver, seconds)
+            ):
                 os.kill(driver.pid, signal.SIGKILL)
-                kills += 1
+                done.append(float(len(finished(out))))
             driver.wait()
             now = finished(out)
             lost += len(before.keys() - now.keys())
             repeated += sum(now[name] != before[name] for name in before.keys() & now.keys())
-            print(f"{len(now)} of 40 jobs done, {kills} kills", file=sys.stderr, flush=True)
+            print(f"{len(now)} of 40 jobs done, {len(done)} kills", file=sys.stderr, flush=True)
             before = now
             if driver.returncode == 0:
                 break
             if driver.returncode != -signal.SIGKILL:
                 raise Sim2RealError(f"the study ended with {driver.returncode}.")
         wrong += comparable(json.loads((out / "results.json").read_text(encoding="utf-8"))) != comparable(whole)
-    yield figure("kills", "kills of the driver at a random moment", [float(kills)], "", digits=0)
+    yield figure("kills", "kills of the driver at a random moment", [float(len(done))], "", digits=0)
+    yield figure("kills", "of 40 jobs were done then", done, "", digits=0)
     for name, count in {
         "finished jobs that were lost": lost,
         "finished jobs that were done again": repeated,
@@ -173,11 +181,11 @@ def measure_kills(folder: Path) -> Iterator[Figure]:
         yield figure("kills", name, [float(count)], "", digits=0, most=0)
 
 
-def wait_for_work(driver: subprocess.Popen[bytes], out: Path) -> bool:
-    """Wait until a driver has a job under way; return whether it does, or has ended before."""
+def wait_for_jobs(driver: subprocess.Popen[bytes], out: Path, count: int) -> bool:
+    """Wait until so many jobs are done and another is under way; return whether they are, or the driver has ended."""
     begun = time.time()
     while driver.poll() is None:
-        if any(job.stat().st_mtime > begun for job in out.glob("jobs/*")):
+        if len(finished(out)) >= count and any(job.stat().st_mtime > begun for job in out.glob("jobs/*")):
             return True
         time.sleep(0.05)
     return False
