@@ -153,11 +153,7 @@ def measure_kills(folder: Path) -> Iterator[Figure]:
             driver = subprocess.Popen([*command, "--workers", str(WORKERS)])
             # After a random number of jobs and a moment more, so that it hits all stages on a slow machine, too.
             count, moment = len(before) + chance.randint(0, 8), chance.uniform(0.0, 2.0)
-            if (
-                len(done) < KILLS
-                and wait_for_jobs(driver, out, len(before) + more)
-                and not ends_within(driver, seconds)
-            ):
+            if len(done) < KILLS and wait_for_jobs(driver, out, count) and not ends_within(driver, moment):
                 os.kill(driver.pid, signal.SIGKILL)
                 done.append(float(len(finished(out))))
             driver.wait()
