@@ -227,7 +227,7 @@ def test_bad_input_is_refused_before_anything_is_made(source, tmp_path):
     )
     assert refused(source, out, target="saging").startswith("unknown target 'saging'. Known: nominal.")
     assert refused(source, out, target={"gain": 9.0}) == (
-        "domain parameter gain = 9 1 is outside its bounds [-1, 2] 1; choose a value inside them."
+        "domain parameter gain = 9 is outside its bounds [-1, 2]; choose a value inside them."
     )
     assert refused(source, out, steps=-3) == "steps = -3 must be a whole number of at least 1."
     assert refused(source, out, seeds=0).startswith("seeds = 0 must be at least 1")
