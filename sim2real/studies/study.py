@@ -288,6 +288,9 @@ class Reader:
         fields = check_keys(entry or {}, _TARGET_KEYS, "target")
         if "target" in fields and "domain" in fields:
             raise Sim2RealError("give target, a name, or domain, its parameters, not both.")
+        for key, kind, what in (("target", str, "a name"), ("domain", Mapping, "a mapping of parameters")):
+            if key in fields and not isinstance(fields[key], kind):
+                raise Sim2RealError(f"{key} = {fields[key]!r} must be {what}.")
         targets_file = fields.get("targets_file")
         for key in ("targets_file", "domain_file"):
             if key in fields and not isinstance(fields[key], str):

@@ -169,6 +169,8 @@ def test_every_fault_of_one_training_is_listed(tmp_path):
             {"targets": {"a": {"target": "b", "domain": {}}}},
             "give target, a name, or domain, its parameters, not both.",
         ),
+        ({"targets": {"a": {"domain": [1]}}}, "targets: a: domain = [1] must be a mapping of parameters."),
+        ({"targets": {"a": {"target": 3}}}, "targets: a: target = 3 must be a name."),
         ({"targets": {"a": {"kwargs": {"width": 2}}}}, "kwargs needs an env beside it."),
         ({"steps": [120, 120]}, "an entry stands twice."),
         ({"seeds": 10**20}, f"seeds = {10**20} must be at most 1000; a list says the seeds themselves."),
