@@ -310,6 +310,8 @@ def _behaviour(judged: Sequence[Mapping[str, Any]], folder: Path, command: str) 
         film = folder / cell["film"]
         title = f"{source_words(cell)} → {cell['target']}, {cell['method']}, {cell['steps']:,} steps"
         try:
+            if not film.resolve().is_relative_to(folder.resolve()):  # a stranger's folder may name any file
+                raise Sim2RealError(f"{film} is not in {folder}.")
             check_film(film.parent, StudyFolder(folder).noted(film.parent.name) or {"bytes": {}})
             count = cell["film_episodes"]
             shown = f"{count} episodes, one after the other" if count > 1 else "one episode"

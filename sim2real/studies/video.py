@@ -92,8 +92,8 @@ def check_drawn(world: World) -> None:
     if "rgb_array" not in modes:
         raise Sim2RealError(f"env {world.env!r} draws no pictures (render_mode 'rgb_array').")
     with _drawn(world, "rgb_array") as env:
-        env.reset(seed=0)
         try:
+            env.reset(seed=0)
             _render(env, None)
         except Sim2RealError:
             raise

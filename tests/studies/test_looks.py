@@ -1,5 +1,6 @@
 """What looks at a study's policies afterwards: films and sweeps, jobs like the others that cost no cell its verdict."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -94,6 +95,18 @@ def test_a_report_leaves_out_what_is_damaged_and_names_it(watched, tmp_path):
     assert f"is left out: {film} is not whole. Run the study again." in html
     assert f"A sweep of scratch is left out: {sweep} cannot be read: " in html
     assert "<h2>Robustness</h2>" in html
+
+
+def test_a_report_embeds_no_file_from_outside_its_folder(watched, tmp_path):
+    folder = tmp_path / "out"
+    shutil.copytree(watched.folder, folder)
+    (tmp_path / "secret.txt").write_text("secret")
+    results = json.loads((folder / "results.json").read_text())
+    results["cells"][0]["film"] = "../secret.txt"
+    (folder / "results.json").write_text(json.dumps(results))
+    html = write_report(folder).read_text()
+    assert "<video" not in html
+    assert f"{folder / '../secret.txt'} is not in {folder}." in html
 
 
 def test_heat_maps_of_several_policies_share_their_colours(watched):
