@@ -5,7 +5,8 @@
     python scripts/benchmark_learning.py --render              # only renders docs/learning.md again
 
 What is compared is measured by turns; a figure is the median over rounds. Races, whole trainings until they succeed,
-are kept one by one, so that a run that was killed goes on. The peers are installed in a virtual environment of their
+are kept one by one in docs/results/learning-races.json, so that a run that was killed goes on; remove the file to run
+all of them again. The peers are installed in a virtual environment of their
 own. An idle machine, please; Linux.
 """
 
@@ -33,6 +34,7 @@ from sim2real.files import write_atomic, write_json
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "docs" / "results" / "learning.json"
+RACES = RESULTS.with_name("learning-races.json")
 PAGE = REPOSITORY / "docs" / "learning.md"
 ROUNDS = 5
 
@@ -43,14 +45,13 @@ def main() -> None:
         "--only", nargs="+", choices=TITLES, default=list(TITLES), metavar="PART", help=", ".join(TITLES)
     )
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help=f"default {ROUNDS}")
-    parser.add_argument("--out", type=Path, default=Path("runs/learning"), metavar="DIR", help="of the races")
     parser.add_argument("--venv", type=Path, default=default_folder("peers-learning"), help="of the peers")
     parser.add_argument("--render", action="store_true", help="render docs/learning.md from the figures kept")
     arguments = parser.parse_args()
     results: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"figures": []}
     if not arguments.render:
         bench = Bench(peers=arguments.venv, rounds=arguments.rounds)
-        races = Races(arguments.out, arguments.venv)
+        races = Races(RACES, arguments.venv)
         parts: dict[str, Callable[[], Iterator[Figure]]] = {
             name: (lambda part=part: part(bench))
             for name, part in PARTS.items()  # type: ignore[misc]

@@ -86,15 +86,16 @@ def test_races_are_run_once_and_the_faster_settings_of_the_peer_count(tmp_path, 
     asked = []
     monkeypatch.setattr(races, "_race", answers(asked))
     monkeypatch.setattr(races, "python", lambda folder: folder)
-    figures = {found.name: found for found in races.Races(tmp_path, tmp_path).figures()}
+    figures = {found.name: found for found in races.Races(tmp_path / "races.json", tmp_path).figures()}
     assert figures["PandaReach, part of panda-gym's time, warm cache"].value == 0.25
     assert figures["PandaReach, part of panda-gym's time, warm cache"].verdict == "met"
     assert figures["PandaPush, part of panda-gym's time, cold cache"].value == pytest.approx(1 / 3)
     assert figures["PandaPush, part of panda-gym's time, cold cache"].verdict == "missed"
-    assert ("peer", "PandaReach", 2, 50) in asked
+    assert ("peer", "PandaReach", 2, 45) in asked
+    assert ("peer", "PandaPush", 2, 30) in asked  # no longer than the small one took
     count = len(asked)
     assert count == 2 * 3 * 2 + 3 * 3
-    again = {found.name: found for found in races.Races(tmp_path, tmp_path).figures()}
+    again = {found.name: found for found in races.Races(tmp_path / "races.json", tmp_path).figures()}
     assert len(asked) == count
     assert again == figures
 
@@ -104,7 +105,7 @@ def test_a_peer_that_was_stopped_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(races, "_race", answers([], wins=False))
     monkeypatch.setattr(races, "python", lambda folder: folder)
-    names = [found.name for found in races.Races(tmp_path, tmp_path).figures()]
+    names = [found.name for found in races.Races(tmp_path / "races.json", tmp_path).figures()]
     assert "PandaReach, panda-gym (stopped: seed 0, seed 1, seed 2)" in names
 
 
@@ -115,4 +116,4 @@ def test_a_race_of_ours_that_is_lost_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(races, "_race", lambda *_: lost)
     monkeypatch.setattr(races, "python", lambda folder: folder)
     with pytest.raises(Sim2RealError, match=r"PandaReach, seed 0: no success of 0\.95 in 3600 s\."):
-        list(races.Races(tmp_path, tmp_path).figures())
+        list(races.Races(tmp_path / "races.json", tmp_path).figures())
