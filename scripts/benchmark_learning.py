@@ -4,10 +4,9 @@
     python scripts/benchmark_learning.py --only updates cores  # some parts; the others stay as they are
     python scripts/benchmark_learning.py --render              # only renders docs/learning.md again
 
-What is compared is measured by turns; a figure is the median over rounds. Races, whole trainings until they succeed,
-are kept one by one in docs/results/learning-races.json, so that a run that was killed goes on; remove the file to run
-all of them again. The peers are installed in a virtual environment of their
-own. An idle machine, please; Linux.
+What is compared is measured by turns; a figure is the median over rounds. Whole trainings, for curves and races, are
+kept one by one in docs/results/learning-*.json, so that a run that was killed goes on; remove a file to run them again.
+The peers are installed in a virtual environment of their own. An idle machine, please; Linux.
 """
 
 from __future__ import annotations
@@ -22,6 +21,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from learning_speed import curves
+from learning_speed.kept import Kept
 from learning_speed.parts import PARTS, TITLES, Bench
 from learning_speed.peers import JAX, PANDA_GYM, SBX
 from learning_speed.races import Races
@@ -34,7 +35,7 @@ from sim2real.files import write_atomic, write_json
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "docs" / "results" / "learning.json"
-RACES = RESULTS.with_name("learning-races.json")
+KEPT = {part: RESULTS.with_name(f"learning-{part}.json") for part in ("curves", "race")}
 PAGE = REPOSITORY / "docs" / "learning.md"
 ROUNDS = 5
 
@@ -51,11 +52,12 @@ def main() -> None:
     results: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"figures": []}
     if not arguments.render:
         bench = Bench(peers=arguments.venv, rounds=arguments.rounds)
-        races = Races(RACES, arguments.venv)
+        races = Races(Kept(KEPT["race"]), arguments.venv)
         parts: dict[str, Callable[[], Iterator[Figure]]] = {
             name: (lambda part=part: part(bench))
             for name, part in PARTS.items()  # type: ignore[misc]
         }
+        parts["curves"] = lambda: curves.figures(Kept(KEPT["curves"]))
         parts["race"] = races.figures
         for name in arguments.only:
             results = renewed(results, name, measure(name, parts[name]), arguments.rounds)

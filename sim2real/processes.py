@@ -1,9 +1,10 @@
-"""What a process that was spawned does about the one that spawned it; light, for workers that need no learner."""
+"""What processes and those that spawn them know of each other; light, for workers that need no learner."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import warnings
 
 
 def end_with_parent() -> None:
@@ -13,3 +14,19 @@ def end_with_parent() -> None:
     assert parent is not None
     parent.join()
     os._exit(1)
+
+
+def warn_in_one_line() -> None:
+    """Write warnings of this process without the line of source that they come from, as a command line does."""
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {' '.join(str(message).split())}\n"
+
+
+def how_it_ended(code: int | None) -> str:
+    """Return in words how a process has ended.
+
+    Args:
+        code: Its exit code; minus the signal where one killed it.
+    """
+    if code is None:
+        return "for an unknown reason"
+    return f"killed by signal {-code}; was there too little memory?" if code < 0 else f"with exit code {code}"

@@ -93,7 +93,7 @@ TRAIN = ["train", "--env", "Pendulum-v1", "--steps", "10"]
         ),
         (
             ["train", "--env", "MountainCarContinuous-v0"],
-            "how many steps sac needs in 'MountainCarContinuous-v0' is not known; say how many with --steps.",
+            "how many steps sac needs in 'MountainCarContinuous-v0' is not known; give steps.",
         ),
         (["train", "--steps", "10"], "missing option '--env'. 'sim2real train --help' tells more."),
         (["evaluate"], "missing argument 'POLICY'. 'sim2real evaluate --help' tells more."),

@@ -82,11 +82,12 @@ def answers(asked, wins=True):
 
 def test_races_are_run_once_and_the_faster_settings_of_the_peer_count(tmp_path, monkeypatch):
     from learning_speed import races
+    from learning_speed.kept import Kept
 
     asked = []
     monkeypatch.setattr(races, "_race", answers(asked))
     monkeypatch.setattr(races, "python", lambda folder: folder)
-    figures = {found.name: found for found in races.Races(tmp_path / "races.json", tmp_path).figures()}
+    figures = {found.name: found for found in races.Races(Kept(tmp_path / "races.json"), tmp_path).figures()}
     assert figures["PandaReach, part of panda-gym's time, warm cache"].value == 0.25
     assert figures["PandaReach, part of panda-gym's time, warm cache"].verdict == "met"
     assert figures["PandaPush, part of panda-gym's time, cold cache"].value == pytest.approx(1 / 3)
@@ -95,25 +96,44 @@ def test_races_are_run_once_and_the_faster_settings_of_the_peer_count(tmp_path, 
     assert ("peer", "PandaPush", 2, 30) in asked  # no longer than the small one took
     count = len(asked)
     assert count == 2 * 3 * 2 + 3 * 3
-    again = {found.name: found for found in races.Races(tmp_path / "races.json", tmp_path).figures()}
+    again = {found.name: found for found in races.Races(Kept(tmp_path / "races.json"), tmp_path).figures()}
     assert len(asked) == count
     assert again == figures
 
 
 def test_a_peer_that_was_stopped_is_named(tmp_path, monkeypatch):
     from learning_speed import races
+    from learning_speed.kept import Kept
 
     monkeypatch.setattr(races, "_race", answers([], wins=False))
     monkeypatch.setattr(races, "python", lambda folder: folder)
-    names = [found.name for found in races.Races(tmp_path / "races.json", tmp_path).figures()]
+    names = [found.name for found in races.Races(Kept(tmp_path / "races.json"), tmp_path).figures()]
     assert "PandaReach, panda-gym (stopped: seed 0, seed 1, seed 2)" in names
 
 
 def test_a_race_of_ours_that_is_lost_is_an_error(tmp_path, monkeypatch):
     from learning_speed import races
+    from learning_speed.kept import Kept
 
     lost = {"seconds": None, "steps": None, "curve": [[1, 3600.0, 0.9]]}
     monkeypatch.setattr(races, "_race", lambda *_: lost)
     monkeypatch.setattr(races, "python", lambda folder: folder)
     with pytest.raises(Sim2RealError, match=r"PandaReach, seed 0: no success of 0\.95 in 3600 s\."):
-        list(races.Races(tmp_path / "races.json", tmp_path).figures())
+        list(races.Races(Kept(tmp_path / "races.json"), tmp_path).figures())
+
+
+def test_the_area_under_a_curve_is_the_mean_over_the_training():
+    from learning_speed.curves import area, difference
+
+    curve = [{"step": step, "success_rate": rate} for step, rate in ((0, 0.0), (500, 0.0), (1000, 1.0), (2000, 1.0))]
+    assert area(curve, "success_rate") == pytest.approx((0.0 + 250.0 + 1000.0) / 2000.0)
+    low, high = difference([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
+    assert low == -high
+    assert high == pytest.approx(2.776445 * np.sqrt(2.0 / 3.0), rel=1e-6)  # t of 4 degrees of freedom
+
+
+@pytest.mark.parametrize("world", ["Pendulum", "PandaReach"])
+def test_the_fast_learner_learns_what_the_stock_one_does(world):
+    found = [one for one in RESULTS["figures"] if one["name"].startswith(f"{world}, difference of the means")]
+    assert len(found) == 1
+    assert found[0]["low"] <= 0.0 <= found[0]["high"]

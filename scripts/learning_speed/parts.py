@@ -227,6 +227,13 @@ def cores(bench: Bench) -> Iterator[Figure]:  # noqa: ARG001 (all parts have one
                 if found["replay"]:
                     yield figure("cores", f"{title}, memory of the replay buffer", [found["replay"]], "MB", digits=0)
             yield figure("cores", f"{title}, memory of the learner", [found["learner"]], "MB", digits=0)
+        with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+            pair = [pool.submit(_train, name, algo, 0, False) for _ in range(2)]
+            both = [each.result() for each in pair]
+        title = f"{name.removesuffix('-v0')}, {algo.upper()}, two trainings at a time"
+        yield figure("cores", f"{title}, cores busy", [sum(found["cores"] for found in both)], "", least=1.8)
+        faster = sum(alone / found["seconds"] for found in both)
+        yield figure("cores", f"{title}, as fast as one after the other", [faster], "×")
 
 
 def _train(name: str, algo: str, workers: int, overlap: bool) -> dict[str, float]:
@@ -276,6 +283,7 @@ TITLES = {
     "collection": f"Collecting from {ENVS} envs in as many processes as cores, random actions",
     "ppo": f"PPO: env steps a second in training, {ENVS} envs",
     "cores": "Whole trainings: cores and memory",
+    "curves": "Whole trainings: what is learned, ten seeds each",
     "race": "From the start of the program to a success of 0.95",
 }
 """What the parts are called on the page."""

@@ -13,9 +13,9 @@ from typing import Any
 
 from speed.figures import Figure, figure, ratio
 
+from learning_speed.kept import Kept
 from learning_speed.peers import python
 from sim2real.errors import Sim2RealError
-from sim2real.files import write_json
 
 SEEDS = (0, 1, 2)
 TASKS: dict[str, tuple[tuple[str, ...], int, float]] = {
@@ -32,13 +32,12 @@ class Races:
     """Runs races, or remembers them.
 
     Args:
-        file: Where they are kept.
+        kept: Those that are over.
         peers: Folder of the peers' virtual environment.
     """
 
-    def __init__(self, file: Path, peers: Path) -> None:
-        self._file, self._peers = file, peers
-        self._found: dict[str, Any] = json.loads(self._file.read_text(encoding="utf-8")) if self._file.exists() else {}
+    def __init__(self, kept: Kept, peers: Path) -> None:
+        self._kept, self._peers = kept, peers
 
     def figures(self) -> Iterator[Figure]:
         """Return how long each task takes, and which part of the peer's time that is."""
@@ -64,26 +63,22 @@ class Races:
             yield figure("race", f"{task}, part of panda-gym's time, warm cache", ratio(warm, theirs), "", most=goal)
 
     def _ours(self, task: str, seed: int, every: int) -> dict[str, Any]:
-        key = f"sim2real, {task}, seed {seed}"
-        if key not in self._found:
+        def run() -> dict[str, Any]:
             request = {"side": "sim2real", "task": task, "seed": seed, "every": every, "limit": LIMIT}
             with TemporaryDirectory() as cache:
                 env = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": cache}
-                self._keep(key, {kind: _race(Path(sys.executable), request, env) for kind in ("cold", "warm")})
-        found: dict[str, Any] = self._found[key]
+                return {kind: _race(Path(sys.executable), request, env) for kind in ("cold", "warm")}
+
+        found: dict[str, Any] = self._kept.get(f"sim2real, {task}, seed {seed}", run)
         return found
 
     def _theirs(self, settings: str, seed: int, every: int, limit: float) -> dict[str, Any]:
-        key = f"peer, {settings}, seed {seed}"
-        if key not in self._found:
+        def run() -> dict[str, Any]:
             request = {"side": "peer", "task": settings, "seed": seed, "every": every, "limit": limit}
-            self._keep(key, _race(python(self._peers), request, os.environ))
-        found: dict[str, Any] = self._found[key]
-        return found
+            return _race(python(self._peers), request, os.environ)
 
-    def _keep(self, key: str, found: dict[str, Any]) -> None:
-        self._found[key] = found
-        write_json(self._file, self._found)
+        found: dict[str, Any] = self._kept.get(f"peer, {settings}, seed {seed}", run)
+        return found
 
 
 def _seconds(found: Mapping[str, Any]) -> float:

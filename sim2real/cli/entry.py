@@ -7,7 +7,6 @@ import os
 import select
 import shlex
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -17,6 +16,7 @@ from typer.main import get_command
 
 from sim2real.cli.app import app
 from sim2real.errors import Sim2RealError
+from sim2real.processes import warn_in_one_line
 
 USER_ERROR = 2
 """Exit code of a mistake the user can mend."""
@@ -33,7 +33,7 @@ def main(command: str | None = None) -> NoReturn:
     """
     if "_SIM2REAL_COMPLETE" in os.environ:  # the shell asks for completions
         app(prog_name="sim2real")
-    warnings.formatwarning = lambda message, *_, **__: f"warning: {' '.join(str(message).split())}\n"
+    warn_in_one_line()
     sys.exit(run(([command] if command else []) + sys.argv[1:]))
 
 

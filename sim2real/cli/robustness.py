@@ -83,13 +83,11 @@ def robustness(
     if out is None:
         return
     from sim2real.studies.plots import write_png
-    from sim2real.studies.robustness_plots import common_limits, heat_map_figure, robustness_figure
+    from sim2real.studies.robustness_plots import heat_maps_figure, robustness_figure
 
     write_json(out / "robustness.json", found.to_dict())
-    figure = (
-        robustness_figure({"policy": found}) if len(parameter) == 1 else heat_map_figure(found, common_limits([found]))
-    )
-    write_png(figure, out / "robustness.png")
+    draw = robustness_figure if len(parameter) == 1 else heat_maps_figure
+    write_png(draw({"policy": found}), out / "robustness.png")
     output.made(out / "robustness.json", out / "robustness.png")
 
 

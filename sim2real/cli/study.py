@@ -110,12 +110,14 @@ def search(
     from sim2real.studies.search_run import estimate_search, run_search
 
     if dry_run:
+        from sim2real.studies.numbers import duration
+
         wanted, processes = read_search(file), workers or os.cpu_count() or 1
         output.show(_dimensions(wanted))
         left, seconds, basis = estimate_search(wanted, out, processes)
         output.say(
             f"{left} of {wanted.trials} x {len(wanted.seeds)} trainings to do, {wanted.training_steps:,} steps each: "
-            f"about {seconds / 60:,.0f} min with {processes} processes ({basis}), and "
+            f"about {duration(seconds)} with {processes} at a time ({basis}), and "
             f"{wanted.objective.episodes * len(wanted.objective.worlds)} validation episodes after each"
         )
         output.json(wanted.to_dict())
@@ -165,12 +167,13 @@ def _jobs(plan: Plan, files: StudyFolder) -> Table:
 
 
 def _estimate(plan: Plan, files: StudyFolder, workers: int) -> str:
+    from sim2real.studies.numbers import count, duration
     from sim2real.studies.run import estimate_seconds
 
     seconds, basis = estimate_seconds(plan, files, workers)
     todo = [job for address, job in plan.jobs.items() if files.noted(address) is None]
     steps = sum(job.steps for job in todo)
     return (
-        f"{len(todo)} of {len(plan.jobs)} jobs to do, {steps:,} steps: about {seconds / 60:,.0f} min with {workers} "
-        f"processes ({basis})"
+        f"{len(todo)} of {count(len(plan.jobs), 'job')} to do, {count(steps, 'step')}: about {duration(seconds)} with "
+        f"{workers} at a time ({basis})"
     )

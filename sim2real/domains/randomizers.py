@@ -16,6 +16,11 @@ class Randomizer(Protocol):
 
     space: DomainSpace
 
+    @property
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """Return the smallest and the largest value that each parameter may be given."""
+        ...
+
     def sample(self, rng: np.random.Generator) -> Domain:
         """Draw a full domain."""
         ...
@@ -32,6 +37,7 @@ class Fixed:
     def __init__(self, space: DomainSpace, domain: Mapping[str, float] | None = None) -> None:
         self.space = space
         self._domain = space.complete(domain or {})
+        self.ranges = {name: (value, value) for name, value in self._domain.items()}
 
     def sample(self, rng: np.random.Generator) -> Domain:  # noqa: ARG002 - protocol
         """Return the domain."""

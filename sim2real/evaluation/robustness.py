@@ -15,7 +15,8 @@ import numpy as np
 from sim2real.deployment.bundle import load_policy
 from sim2real.deployment.policy import Policy
 from sim2real.domains.contract import domain_space
-from sim2real.domains.space import DomainSpace, finite_number
+from sim2real.domains.randomizers import make_randomizer
+from sim2real.domains.space import DomainSpace, Parameter, finite_number
 from sim2real.domains.targets import find_target
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError, unknown_name
@@ -37,8 +38,8 @@ class Swept:
     """What it is set to, evenly spaced from the smallest that the world accepts to the largest."""
     nominal: float
     """Its nominal value."""
-    train: tuple[float, float]
-    """What training draws from by default."""
+    train: tuple[float, float] | None
+    """What the training of the policy drew from; ``None`` where that is not known, or was one value only."""
     target: float
     """Its value in the world whose other parameters stay as they are."""
 
@@ -119,7 +120,7 @@ class Robustness:
         """
         try:
             parameters = [
-                Swept(**{**entry, "values": tuple(entry["values"]), "train": tuple(entry["train"])})
+                Swept(**{**entry, "values": tuple(entry["values"]), "train": _pair(entry["train"])})
                 for entry in content["parameters"]
             ]
             cells = [
@@ -184,7 +185,8 @@ def sweep(
         check_policy_fits(policy, made)
         space = domain_space(made)
     here = {**space.nominal(), **(world.domain or {})}
-    swept = [_swept(space, name, points, here) for name in check_swept(space, parameters)]
+    trained = _training_ranges(policy)
+    swept = [_swept(space[name], name, points, here[name], trained) for name in check_swept(space, parameters)]
     cells = []
     for values in itertools.product(*(parameter.values for parameter in swept)):
         cells.append(_cell(policy, world, dict(zip(parameters, values, strict=True)), episodes, seed))
@@ -218,15 +220,30 @@ def check_swept(space: DomainSpace, parameters: Sequence[str]) -> Sequence[str]:
     return parameters
 
 
-def _swept(space: DomainSpace, name: str, points: int, here: Mapping[str, float]) -> Swept:
-    parameter = space[name]
+def _training_ranges(policy: Policy) -> dict[tuple[str, str], tuple[float, float]]:
+    """Return what the training of a policy drew each parameter from, by its name and unit."""
+    spec, described = ((policy.metadata.domains or {}).get(name) for name in ("randomizer", "space"))
+    if spec is None or described is None:
+        return {}
+    space = DomainSpace(described)
+    ranges = make_randomizer(spec, space).ranges
+    return {(name, space[name].unit): (low, high) for name, (low, high) in ranges.items() if low < high}
+
+
+def _swept(
+    parameter: Parameter,
+    name: str,
+    points: int,
+    target: float,
+    trained: Mapping[tuple[str, str], tuple[float, float]],
+) -> Swept:
     return Swept(
         name=name,
         unit=parameter.unit,
         values=tuple(float(value) for value in np.linspace(parameter.low, parameter.high, points)),
         nominal=parameter.nominal,
-        train=parameter.train_range,
-        target=here[name],
+        train=trained.get((name, parameter.unit)),
+        target=target,
     )
 
 

@@ -231,7 +231,7 @@ class _Planner:
                 for cell in wanted:
                     if cell["method"] not in self._methods:
                         continue
-                    with self._faults.noted(f"method {cell['method']}, {cell['steps']} steps"):
+                    with self._faults.noted(_place(cell)):
                         self._cell(cell, world, there, hyperparameters, sources)
         return some
 
@@ -288,8 +288,7 @@ class _Planner:
         method_class, (_, settings) = self._methods[labels["method"]], study.methods[labels["method"]]
         chosen, overrides = with_settings(method_class, {**study.hyperparameters, **settings}, labels["algo"])
         budget = labels["steps"]
-        place = f"{labels['source']} into {labels['target']}: method {labels['method']}, {budget} steps"
-        self._check_each(place, labels["algo"], there, overrides)
+        self._check_each(_place(labels), labels["algo"], there, overrides)
         base = make_config(
             there,
             algo=labels["algo"],
@@ -300,6 +299,7 @@ class _Planner:
             eval_every=study.eval_every,
             eval_episodes=study.eval_episodes,
         )
+        chosen.check(base.steps)
         methods: dict[str, TransferMethod] = {m.name: m for m in (chosen, Scratch(), ZeroShot())}
         arms: dict[str, dict[int, str]] = {}
         for method in methods.values():
@@ -355,8 +355,9 @@ class _Planner:
         """Plan a sweep of every policy of a cell; return their addresses by arm."""
         study, found = self._study, {}
         for arm, policy in policies.items():
+            words = arm if arm in (Scratch.name, ZeroShot.name) else labels["method"]
             job = Sweep(
-                title=f"sweep of {' and '.join(names)}, {arm} of {self._route(labels)}, {labels['steps']:,} steps",
+                title=f"sweep of {' and '.join(names)}, {words} of {self._route(labels)}, {labels['steps']:,} steps",
                 policy=policy,
                 world=there,
                 parameters=names,
@@ -380,3 +381,8 @@ class _Planner:
         origin = f" from {', '.join(parts)}" if method.uses_source else f", {labels['algo']}"
         budget = f", {labels['steps']:,} steps" if method.learns else ""
         return f"{name}{origin} in {labels['target']}{budget}, seed {seed}"
+
+
+def _place(labels: Mapping[str, Any]) -> str:
+    """Return where in a study a fault is, for messages."""
+    return f"{labels['source']} into {labels['target']}: method {labels['method']}, {labels['steps']} steps"

@@ -7,6 +7,8 @@ same again. Figures are built without pyplot, so nothing is left in global state
 from __future__ import annotations
 
 import io
+import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +63,8 @@ DARK = Theme(
     verdicts={"pays": "#2fc39a", "does-not-pay": "#ff9b57", "undecided": "#a3abb5"},
 )
 
+_FONTS = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', sans-serif"  # as the page around it
+_NEEDLESS = (r"font-family: 'DejaVu Sans'[^;\"]*; ", r"<metadata>.*?</metadata>", r' transform="rotate\(-0 [^"]*"')
 _LABEL_GAP = 0.06  # of the axes height: direct labels closer than this would touch
 _MARKERS = {"pays": "^", "does-not-pay": "v", "undecided": "D"}
 
@@ -115,12 +119,25 @@ def metrics_figure(result: Mapping[str, Any], *, theme: Theme = LIGHT, narrow: b
 
 
 def to_svg(figure: Figure) -> str:
-    """Return a figure as SVG text: the same figure gives the same text."""
+    """Return a figure as SVG text: the same figure gives the same text.
+
+    Letters are left to the fonts of whoever shows it, which have more of them than Matplotlib's own.
+    """
     buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": "sim2real", "svg.fonttype": "path"}):
+    with mpl.rc_context({"svg.hashsalt": "sim2real", "svg.fonttype": "none"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    text = text[text.index("<svg") :].replace("<svg", f'<svg font-family="{_FONTS}"', 1)
+    for needless in _NEEDLESS:
+        text = re.sub(needless, "", text, flags=re.DOTALL)
+    text = re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}", text)  # hundredths of a point are enough
+    return re.sub(r"\n\s*", "\n", text)
+
+
+def plain(text: str) -> str:
+    """Return a text that Matplotlib takes for nothing but text: between dollars it would see mathematics."""
+    return text.replace("$", r"\$")
 
 
 def write_png(figure: Figure, path: Path, theme: Theme = LIGHT) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from sim2real.errors import Sim2RealError
 from sim2real.evaluation.metrics import Curves, arm_curves
 from sim2real.files import write_atomic
 from sim2real.studies.folder import StudyFolder
@@ -26,6 +27,7 @@ from sim2real.studies.summary import (
     did_harm,
     few_seeds,
     metric_number,
+    over_seeds,
     pair,
     percent,
     reason_alone,
@@ -59,8 +61,12 @@ def write_report(folder: str | Path) -> Path:
     if any(path.exists() for path in (StudyFolder(folder).results, StudyFolder(folder).study)):
         return write_study_report(folder)
     result = read_result(folder)
-    returns, success = _curves(read_points(folder), result)
-    threshold = result.get("threshold")
+    points = read_points(folder)
+    try:
+        returns, success = _curves(points, result)
+    except Sim2RealError as error:
+        raise Sim2RealError(f"{folder / 'curves.jsonl'}: {error} Run the transfer again.") from None
+    threshold, many = result.get("threshold"), len(result["seeds"]) > 1
     sections = [
         section("Arms", _arms(result)),
         section(
@@ -68,7 +74,9 @@ def write_report(folder: str | Path) -> Path:
             figure(
                 lambda theme, narrow: curves_figure(returns, success, threshold, theme=theme, narrow=narrow),
                 _describe_curves(result, returns),
-                "Means over seeds of the evaluations in the target world; bands are 95 % intervals over seeds.",
+                "Means over seeds of the evaluations in the target world; bands are 95 % intervals over seeds."
+                if many
+                else "The evaluations of the one seed in the target world.",
             )
             + _curve_notes(result),
         ),
@@ -77,8 +85,9 @@ def write_report(folder: str | Path) -> Path:
             _metrics(result)
             + figure(
                 lambda theme, narrow: metrics_figure(result, theme=theme, narrow=narrow),
-                "The metrics of the table above as points with their 95 % intervals.",
-                "Point and 95 % interval of each metric, each on its own axis. The vertical line means no difference.",
+                f"The metrics of the table above as points{' with their 95 % intervals' if many else ''}.",
+                f"Point{' and 95 % interval' if many else ''} of each metric, each on its own axis. The vertical line "
+                "means no difference.",
             ),
         ),
         _demonstration(folder),
@@ -163,7 +172,7 @@ def _arms(result: Mapping[str, Any]) -> str:
             f"{value_cell('Target steps', format(entry['target_steps'], ','))}</tr>"
         )
     head = ("Arm", *(("Success",) if with_success else ()), "Return", "Source steps", "Target steps")
-    note = "At the end of the budget: means over seeds with 95 % intervals. Steps are for each seed."
+    note = f"At the end of the budget: {over_seeds(len(result['seeds']))}. Steps are for each seed."
     return table("Arms: how they end, and the steps they used", head, rows, cards=True) + f'<p class="note">{note}</p>'
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sim2real.errors import Sim2RealError
+from sim2real.evaluation.metrics import Curves, arm_curves
 from sim2real.evaluation.robustness import Robustness
 from sim2real.studies.folder import StudyFolder
 
@@ -80,6 +82,8 @@ def read_study_results(folder: Path) -> dict[str, Any]:
         raise Sim2RealError(f"{folder} holds a study that has not come to results yet; run the study again to go on.")
     results = _read_json(path, "study")
     _check(results, {"study": str, "cells": list, "failures": list}, str(path), "study")
+    if not isinstance(results.get("description", ""), str):
+        raise Sim2RealError(f"{path}: description = {results['description']!r} is no text; run the study again.")
     for number, cell in enumerate(results["cells"], start=1):
         where = f"{path}, cell {number}"
         _check(cell, _CELL_KEYS, where, "study")
@@ -112,15 +116,17 @@ def _check_result(result: Mapping[str, Any], where: str, work: str = "transfer")
     _check(result, _KEYS, where, work)
     if result["verdict"] not in VERDICTS:
         raise Sim2RealError(f"{where}: verdict = {result['verdict']!r} is not one of {', '.join(VERDICTS)}.")
+    if not result["seeds"] or any(isinstance(seed, bool) or not isinstance(seed, int) for seed in result["seeds"]):
+        raise Sim2RealError(f"{where}: seeds = {result['seeds']!r} are not whole numbers; run the {work} again.")
     for name in (name for name in METRICS if name in result):
-        _check_estimate(result[name], "value", f"{where}: {name}")
+        _check_estimate(result[name], "value", f"{where}: {name}", work)
         if result[name].get("verdict") not in VERDICTS:
             raise Sim2RealError(f"{where}: {name}: verdict = {result[name].get('verdict')!r} is not a verdict.")
     for arm, entry in result["arms"].items():
-        _check(entry, {"final_return": dict, "source_steps": int, "target_steps": int}, f"{where}: arm {arm!r}")
-        _check_estimate(entry["final_return"], "mean", f"{where}: arm {arm!r}: final_return")
+        _check(entry, {"final_return": dict, "source_steps": int, "target_steps": int}, f"{where}: arm {arm!r}", work)
+        _check_estimate(entry["final_return"], "mean", f"{where}: arm {arm!r}: final_return", work)
         if entry.get("final_success") is not None:
-            _check_estimate(entry["final_success"], "mean", f"{where}: arm {arm!r}: final_success")
+            _check_estimate(entry["final_success"], "mean", f"{where}: arm {arm!r}: final_success", work)
 
 
 def read_points(folder: Path) -> list[dict[str, Any]]:
@@ -135,15 +141,42 @@ def read_points(folder: Path) -> list[dict[str, Any]]:
     return points
 
 
-def read_study_points(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return the checked curve points of a study's ``curves.jsonl``, by cell.
+def read_study_curves(folder: Path, cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, Curves]]]:
+    """Return the checked curves of cells of a study by cell, measure and arm.
+
+    A measure that a world does not know has no curves.
+
+    Args:
+        folder: Of the study.
+        cells: Those of ``results.json`` that are judged.
 
     Raises:
-        Sim2RealError: See :func:`read_points`.
+        Sim2RealError: The file is missing, a line is damaged, or some are lacking; the message names it or the cell.
     """
-    found: dict[str, list[dict[str, Any]]] = {}
+    points: dict[str, list[dict[str, Any]]] = {cell["title"]: [] for cell in cells}
     for point in _read_lines(folder / "curves.jsonl", {"cell": str, **_POINT_KEYS}, "study"):
-        found.setdefault(point["cell"], []).append(point)
+        points.setdefault(point["cell"], []).append(point)
+    found: dict[str, dict[str, dict[str, Curves]]] = {}
+    for cell in cells:
+        title, seeds = cell["title"], sorted(cell["result"]["seeds"])
+        try:
+            for arm in cell["arms"]:
+                there = sorted({point["seed"] for point in points[title] if point["arm"] == arm})
+                if there != seeds:
+                    raise Sim2RealError(f"the arm {arm!r} has curves of the seeds {there}, not of {seeds}.")
+            measured = {
+                key: {arm: arm_curves(points[title], arm, key) for arm in cell["arms"]}
+                for key in ("success_rate", "return_mean")
+            }
+            known = {
+                key: {arm: curves for arm, curves in arms.items() if curves is not None}
+                for key, arms in measured.items()
+            }
+            if any(0 < len(arms) < len(cell["arms"]) for arms in known.values()):
+                raise Sim2RealError("some arms lack a success rate that others have.")
+        except Sim2RealError as error:
+            raise Sim2RealError(f"{folder / 'curves.jsonl'}, cell {title}: {error} Run the study again.") from None
+        found[title] = known
     return found
 
 
@@ -178,6 +211,12 @@ def _read_lines(path: Path, keys: Mapping[str, type | tuple[type, ...]], work: s
         except json.JSONDecodeError as error:
             raise Sim2RealError(f"{where}: not valid JSON ({error.msg}); run the {work} again.") from None
         _check(point, keys, where, work)
+        rate = point["success_rate"]
+        if point["step"] < 0 or (rate is not None and not 0 <= rate <= 1) or not math.isfinite(point["return_mean"]):
+            raise Sim2RealError(
+                f"{where}: step = {point['step']}, return_mean = {point['return_mean']} and success_rate = {rate} "
+                f"cannot be; run the {work} again."
+            )
         points.append(point)
     return points
 
@@ -192,8 +231,15 @@ def _check(entry: object, keys: Mapping[str, type | tuple[type, ...]], where: st
             raise Sim2RealError(f"{where}: {key} = {entry[key]!r} has the wrong type; run the {work} again.")
 
 
-def _check_estimate(entry: Mapping[str, Any], key: str, where: str) -> None:
-    _check(entry, {key: _NUMBER, "ci95": (list, type(None))}, where)
+def _check_estimate(entry: Mapping[str, Any], key: str, where: str, work: str) -> None:
+    _check(entry, {key: _NUMBER, "ci95": (list, type(None))}, where, work)
     interval = entry["ci95"]
-    if interval is not None and (len(interval) != 2 or not all(isinstance(end, (int, float)) for end in interval)):
-        raise Sim2RealError(f"{where}: ci95 = {interval!r} is not a pair of numbers; run the transfer again.")
+    numbers = [value for value in (entry[key], *(interval or ())) if value is not None]
+    if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in numbers) or not all(
+        map(math.isfinite, numbers)
+    ):
+        raise Sim2RealError(
+            f"{where}: {key} = {entry[key]!r}, ci95 = {interval!r} are not numbers; run the {work} again."
+        )
+    if interval is not None and not (len(interval) == 2 and interval[0] <= interval[1]):
+        raise Sim2RealError(f"{where}: ci95 = {interval!r} is not a pair, low end first; run the {work} again.")

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import PercentFormatter
 
 from sim2real.evaluation.robustness import Robustness, Swept
 from sim2real.studies.numbers import number
-from sim2real.studies.plots import LIGHT, Theme, arm_style, style
-from sim2real.studies.summary import percent
+from sim2real.studies.plots import LIGHT, Theme, arm_style, plain, style
 
 _COLOURS = "cividis"
 """Even in lightness, and the same to colour-blind readers (Nuñez et al., 2018)."""
 
 
-_MARKERS = {"nominal": "o", "target": "D"}
-
-
 def robustness_figure(found: Mapping[str, Robustness], *, theme: Theme = LIGHT, narrow: bool = False) -> Figure:
     """Draw what several policies reach along one parameter, with 95 % bands over episodes.
 
-    The range that training draws from is shaded; dotted lines mark the nominal value and that of the target.
+    What a training drew from is shaded, where one did; dotted lines mark the nominal value and that of the target.
 
     Args:
         found: Sweeps of the same parameter, by arm.
@@ -37,7 +34,9 @@ def robustness_figure(found: Mapping[str, Robustness], *, theme: Theme = LIGHT, 
     figure = Figure(figsize=(4.4, 3.2) if narrow else (9.6, 3.4), layout="constrained", facecolor="none")
     axes = figure.subplots()
     style(axes, theme)
-    axes.axvspan(*parameter.train, color=theme.grid, alpha=0.5, linewidth=0, label="range of training")
+    trained = [each.train for result in found.values() for each in result.parameters if each.train is not None]
+    if trained:  # in a study only the source's has a range, the others learn in the target alone
+        axes.axvspan(*trained[0], color=theme.grid, alpha=0.5, linewidth=0, label="range of training")
     marks = {parameter.nominal: "nominal", parameter.target: "target"}
     if parameter.nominal == parameter.target:
         marks = {parameter.nominal: "nominal"}
@@ -70,63 +69,63 @@ def robustness_figure(found: Mapping[str, Robustness], *, theme: Theme = LIGHT, 
     return figure
 
 
-def common_limits(found: Iterable[Robustness]) -> tuple[float, float]:
-    """Return the scores at the ends of a scale of colours that fits several sweeps: 0 and 1 where all are successes."""
-    results = list(found)
-    if all(result.knows_success for result in results):
-        return 0.0, 1.0
-    scores = [score for result in results for score in result.scores]
-    return min(scores), max(scores)
+def heat_maps_figure(found: Mapping[str, Robustness], *, theme: Theme = LIGHT, narrow: bool = False) -> Figure:
+    """Draw what several policies reach over two parameters: a map each, a field for each pair of values.
 
-
-def heat_map_figure(
-    result: Robustness, limits: tuple[float, float], *, theme: Theme = LIGHT, narrow: bool = False
-) -> Figure:
-    """Draw what a policy reaches over two parameters: a field for each pair of values, its number in it.
-
-    A ring is where the nominal world is, a diamond where the target is, between fields or in one.
+    Rings beside a map are at the nominal values, diamonds at those of the target. All maps share their colours.
 
     Args:
-        result: A sweep of two parameters; the first goes up, the second to the right.
-        limits: Scores at the ends of the scale of colours, see :func:`common_limits`.
+        found: Sweeps of the same two parameters, by arm; the first parameter goes up, the second to the right.
         theme: Colours.
         narrow: Whether to draw for a phone.
     """
-    down, across = result.parameters
-    grid = np.array(result.scores).reshape(len(down.values), len(across.values))
-    figure = Figure(
-        figsize=(4.4, 0.9 + 0.42 * len(down.values)) if narrow else (9.6, 1.0 + 0.44 * len(down.values)),
-        layout="constrained", facecolor="none",
-    )  # fmt: skip
-    axes = figure.subplots()
-    style(axes, theme)
-    image = axes.imshow(grid, cmap=_COLOURS, vmin=limits[0], vmax=limits[1], aspect="auto", origin="lower")
-    middle = (limits[0] + limits[1]) / 2
-    for (row, column), score in np.ndenumerate(grid):
-        text = percent(float(score)) if result.knows_success else number(float(score))
-        ink, edge = ("#ffffff", "#000000") if score <= middle else ("#000000", "#ffffff")
-        axes.text(
-            column, row, text, color=ink, ha="center", va="center", fontsize=6.5 if narrow else 9,
-            path_effects=[withStroke(linewidth=1.2, foreground=edge)],  # over ring and diamond, too
-        )  # fmt: skip
-    for axis, parameter in ((axes.yaxis, down), (axes.xaxis, across)):
-        axis.set_ticks(range(len(parameter.values)), [number(value) for value in parameter.values])
-        axis.set_label_text(_label(parameter), color=theme.muted, fontsize=9)
-    axes.tick_params(length=0, labelsize=7 if narrow else 9)
-    for words, marker in _MARKERS.items():
-        row, column = (_place(parameter, getattr(parameter, words)) for parameter in (down, across))
-        for color, width in (("#ffffff", 4.0), ("#000000", 1.4)):
-            axes.plot(
-                column, row, marker, markersize=20 if narrow else 26, markerfacecolor="none", markeredgecolor=color,
-                markeredgewidth=width, clip_on=False, label=words,
-            )  # fmt: skip
-    bar = figure.colorbar(image, ax=axes, pad=0.01)
+    down, across = next(iter(found.values())).parameters
+    success = all(result.knows_success for result in found.values())
+    scores = [score for result in found.values() for score in result.scores]
+    low, high = (0.0, 1.0) if success else (min(scores), max(scores))
+    rows, columns = (len(found), 1) if narrow else (1, len(found))
+    height = 1.0 + 0.3 * len(down.values)
+    figure = Figure(figsize=(4.4, height * rows) if narrow else (9.6, height), layout="constrained", facecolor="none")
+    maps = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    for axes, (arm, result) in zip(maps, found.items(), strict=True):
+        style(axes, theme)
+        axes.set_title(arm, loc="left", color=theme.text, fontsize=9.5, pad=14)
+        grid = np.array(result.scores).reshape(len(down.values), len(across.values))
+        image = axes.imshow(grid, cmap=_COLOURS, vmin=low, vmax=high, aspect="auto", origin="lower")
+        for (row, column), score in np.ndenumerate(grid):
+            text = f"{100 * score:.0f}" if success else number(float(score))
+            ink = "#ffffff" if score <= (low + high) / 2 else "#000000"
+            axes.text(column, row, text, color=ink, ha="center", va="center", fontsize=_fitting(text, across, narrow))
+        for axis, parameter in ((axes.yaxis, down), (axes.xaxis, across)):
+            axis.set_ticks(range(len(parameter.values)), [number(value) for value in parameter.values])
+        axes.tick_params(length=0, labelsize=8)
+        _mark(axes, down, across, theme)
+    for axes in maps[:: 1 if narrow else len(found)]:
+        axes.set_ylabel(_label(down), color=theme.muted, fontsize=9)
+    for axes in maps[-1:] if narrow else maps:
+        axes.set_xlabel(_label(across), color=theme.muted, fontsize=9)
+    bar = figure.colorbar(image, ax=list(maps), pad=0.02, aspect=30)
     bar.ax.tick_params(colors=theme.muted, labelsize=8)
     bar.outline.set_visible(False)
-    bar.set_label("success" if result.knows_success else "return per episode", color=theme.muted, fontsize=9)
-    if result.knows_success:
-        bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    bar.set_label("success [%]" if success else "return per episode", color=theme.muted, fontsize=9)
+    if success:
+        bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
     return figure
+
+
+def _fitting(text: str, across: Swept, narrow: bool) -> float:
+    """Return the size at which a number fits into a field [points]."""
+    width = (3.2 if narrow else 2.5) * 72 / len(across.values)
+    return max(4.0, min(9.0, width / (0.65 * max(3, len(text)))))
+
+
+def _mark(axes: Axes, down: Swept, across: Swept, theme: Theme) -> None:
+    """Mark nominal values and those of the target above a map and on its right, where they hide no number."""
+    for words, marker, size in (("nominal", "o", 8), ("target", "D", 4)):
+        at: dict[str, Any] = {"markersize": size, "markerfacecolor": "none", "markeredgecolor": theme.text, "clip_on": False}
+        x, y = (_place(parameter, getattr(parameter, words)) for parameter in (across, down))
+        axes.plot(x, 1.05, marker, transform=axes.get_xaxis_transform(), **at)
+        axes.plot(1.03, y, marker, transform=axes.get_yaxis_transform(), **at)
 
 
 def _place(parameter: Swept, value: float) -> float:
@@ -137,4 +136,4 @@ def _place(parameter: Swept, value: float) -> float:
 
 def _label(parameter: Swept) -> str:
     name = parameter.name.replace("_", " ")
-    return f"{name} [{parameter.unit}]" if parameter.unit not in ("", "1") else name
+    return plain(f"{name} [{parameter.unit}]" if parameter.unit not in ("", "1") else name)

@@ -14,7 +14,7 @@
       kuka: {env: "sim2real_envs:sim2real/KukaReach-v0", target: mild}
     methods:                       # beside scratch and zero-shot, which are always run
       finetune:
-      gentle: {method: finetune, critic_warmup: 1000}
+      gentle: {method: finetune, critic_warmup: 500}
     steps: [1000, 3000]            # target budgets
     seeds: 3                       # paired: the source of seed 1 is carried over with seed 1
     robustness: {sweep: [payload, [payload, action_delay]]}    # of each cell's policies, parameters from end to end
@@ -198,7 +198,7 @@ def read_study(path: str | Path, faults: Faults | None = None) -> Study:
     read = Reader(content, path.parent, found)
     study = Study(
         name=path.name,
-        description=str(content.get("description") or ""),
+        description=read.text("description"),
         sources=read.entries("sources", read.source),
         randomizers=read.entries("randomizers", read.randomizer, default={"uniform": "uniform"}),
         algorithms=tuple(read.items("algorithms", str)) or (None,),
@@ -217,8 +217,8 @@ def read_study(path: str | Path, faults: Faults | None = None) -> Study:
     )
     for key in ("sources", "targets", "methods", "steps"):
         with found.noted():
-            if not content.get(key):
-                raise Sim2RealError(f"{key} is missing or empty; a study needs at least one.")
+            if key not in content:
+                raise Sim2RealError(f"{key} is missing; a study needs at least one.")
     if faults is None:
         found.check()
     return study
@@ -238,11 +238,15 @@ class Reader:
 
     def entries(self, key: str, read: Any, default: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return what is under a key, by name: a mapping, or a list of names alone."""
-        given = self._content.get(key, default) or {}
+        if key not in self._content and default is None:
+            return {}
+        given = self._content.get(key, default)
         found = {}
         with self._faults.noted(key):
             if not isinstance(given, (list, Mapping)):
                 raise Sim2RealError(f"expected a mapping of names to values, or a list of names, got {given!r}.")
+            if not given:
+                raise Sim2RealError(f"{given!r} names none; a study needs at least one.")
             if isinstance(given, list) and len({str(name) for name in given}) < len(given):
                 raise Sim2RealError(f"{given!r}: a name stands twice.")
             for name, entry in given.items() if isinstance(given, Mapping) else ((name, None) for name in given):
@@ -324,7 +328,10 @@ class Reader:
         """Return the entries of a list, or the one that stands for it."""
         given = self._content.get(key)
         listed = given if isinstance(given, list) else [] if given is None else [given]
-        found = []
+        found: list[Any] = []
+        with self._faults.noted():
+            if key in self._content and not listed:
+                raise Sim2RealError(f"{key} = {given!r} names none.")
         for entry in listed:
             with self._faults.noted():
                 if kind is int and not _is_whole(entry, 1):
@@ -351,6 +358,19 @@ class Reader:
             return int(number)
 
         return self._faults.attempt(read, default)
+
+    def text(self, key: str) -> str:
+        """Return a text; an empty one if it is left out."""
+
+        def read() -> str:
+            given = self._content.get(key)
+            if given is None:
+                return ""
+            if not isinstance(given, str) or not given.encode(errors="ignore").decode() == given:
+                raise Sim2RealError(f"{key} = {given!r} must be text.")
+            return given
+
+        return self._faults.attempt(read, "")
 
     def seeds(self) -> tuple[int, ...]:
         """Return the seeds that are meant."""
@@ -426,6 +446,8 @@ class Reader:
 def _name(name: Any) -> str:
     if not isinstance(name, str):
         raise Sim2RealError(f"the name {name!r} must be text; put it in quotes, since YAML takes it for a value.")
+    if not name.strip() or not name.isprintable():
+        raise Sim2RealError(f"the name {name!r} must be a line of characters that can be printed.")
     return name
 
 

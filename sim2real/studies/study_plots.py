@@ -11,7 +11,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 
 from sim2real.evaluation.aggregate import Profile
 from sim2real.evaluation.metrics import Curves
-from sim2real.studies.plots import LIGHT, Theme, arm_style, style
+from sim2real.studies.plots import LIGHT, Theme, arm_style, plain, style
 from sim2real.studies.summary import SYMBOLS
 
 _COLUMNS = {False: 4, True: 2}
@@ -37,7 +37,7 @@ def verdict_map(
     figure = Figure(figsize=(width, 0.9 + 0.62 * len(sources)), layout="constrained", facecolor="none")
     axes = figure.subplots()
     style(axes, theme)
-    axes.set_title(title, loc="left", color=theme.text, fontsize=11, fontweight="bold", pad=10)
+    axes.set_title(plain(title), loc="left", color=theme.text, fontsize=11, fontweight="bold", pad=10)
     for (source, target), (verdict, text) in verdicts.items():
         x, y = targets.index(target), sources.index(source)
         color = theme.verdicts.get(verdict, theme.grid)
@@ -127,7 +127,9 @@ def profiles_figure(profiles: Mapping[str, Profile], *, theme: Theme = LIGHT, na
     style(axes, theme)
     for number, (arm, profile) in enumerate(profiles.items()):
         color, line = arm_style(arm, theme)
-        axes.step(profile.thresholds, profile.share, where="post", color=color, linestyle=line, linewidth=2, label=arm)
+        axes.step(
+            profile.thresholds, profile.share, where="post", color=color, linestyle=line, linewidth=2, label=plain(arm)
+        )
         axes.fill_between(
             profile.thresholds, profile.low, profile.high, step="post", color=color, alpha=0.14, linewidth=0,
             zorder=number,
@@ -139,13 +141,14 @@ def profiles_figure(profiles: Mapping[str, Profile], *, theme: Theme = LIGHT, na
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1.0))
     axes.grid(color=theme.grid, linewidth=0.6)
-    axes.legend(frameon=False, fontsize=9, labelcolor=theme.text, loc="best")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9, labelcolor=theme.text)
     return figure
 
 
 def _wrapped(text: str, room: float, size: float) -> str:
     """Return a text in lines that fit into so much room [inch] at a size [points]: three of each of its own at most."""
     letters = max(6, int(room / (size * _LETTER)))
-    return "\n".join(
+    lines = (
         textwrap.fill(line, letters, max_lines=3, placeholder=" …", break_on_hyphens=False) for line in text.split("\n")
     )
+    return plain("\n".join(lines))

@@ -15,18 +15,18 @@ import numpy as np
 
 from sim2real.errors import Sim2RealError
 from sim2real.evaluation.aggregate import interquartile_mean, performance_profile, probability_of_improvement
-from sim2real.evaluation.metrics import Curves, arm_curves
+from sim2real.evaluation.metrics import Curves
 from sim2real.evaluation.robustness import Robustness
 from sim2real.evaluation.statistics import Estimate
 from sim2real.files import write_atomic
 from sim2real.studies.folder import StudyFolder
 from sim2real.studies.jobs import POSTER, check_film
 from sim2real.studies.markup import figure, paragraph, section, table, terms, value_cell, video
-from sim2real.studies.numbers import interval, number
-from sim2real.studies.results import read_robustness, read_study_points, read_study_results
-from sim2real.studies.robustness_plots import common_limits, heat_map_figure, robustness_figure
+from sim2real.studies.numbers import count, interval, number
+from sim2real.studies.results import read_robustness, read_study_curves, read_study_results
+from sim2real.studies.robustness_plots import heat_maps_figure, robustness_figure
 from sim2real.studies.study_plots import cells_figure, profiles_figure, verdict_map
-from sim2real.studies.summary import SHORT_WORDS, SYMBOLS, ending, few_seeds, percent, source_words
+from sim2real.studies.summary import SHORT_WORDS, SYMBOLS, ending, few_seeds, over_seeds, percent, source_words
 
 PANELS = 24
 """Cells whose curves are drawn."""
@@ -48,11 +48,11 @@ def write_study_report(folder: Path) -> Path:
     """
     results = read_study_results(folder)
     judged = [cell for cell in results["cells"] if "result" in cell]
-    curves = _curves(read_study_points(folder), judged)
+    curves = read_study_curves(folder, judged)
     command = join(["sim2real", "report", str(folder)])
     sections = [
         section("Verdicts", _cells(results["cells"])),
-        *(_maps(judged, command) if judged else ()),
+        *(_maps(results["cells"], command) if judged else ()),
         _overall(judged, curves, command),
         _learning(judged, curves, command),
         _robustness(judged, folder, command),
@@ -87,14 +87,17 @@ def _headline(counts: Mapping[str, int], cells: int) -> tuple[str, str]:
         verdict = next(iter(counts))
         words = {"pays": "Transfer pays", "does-not-pay": "Transfer does not pay", "undecided": "Undecided"}[verdict]
         return f"{words} in {'the one cell' if cells == 1 else f'all {cells} cells'}", verdict
-    return f"Transfer pays in {counts.get('pays', 0)} of {cells} cells", "undecided"
+    return f"Transfer pays in {counts.get('pays', 0)} of {count(cells, 'cell')}", "undecided"
 
 
 def _reason(judged: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> str:
     if not judged:
         return "Run the study again to go on with it."
     words = [f"{counts[verdict]} {SHORT_WORDS[verdict]}" for verdict in SHORT_WORDS if verdict in counts]
-    listed = f"Of {len(judged)} transfers, each judged against learning from scratch with the same seeds and budget: "
+    each = (
+        f", {'each ' if len(judged) > 1 else ''}judged against learning from scratch with the same seeds and budget: "
+    )
+    listed = f"Of {count(len(judged), 'transfer')}{each}"
     return f"{listed}{', '.join(words)}."
 
 
@@ -124,7 +127,7 @@ def _cells(cells: Sequence[Mapping[str, Any]]) -> str:
             f"<small>{escape(cell['method'])}, {cell['steps']:,} steps</small></th>"
         )
         if "result" not in cell:
-            missing = f"{len(cell['missing'])} jobs missing"
+            missing = f"{count(len(cell['missing']), 'job')} missing"
             rows.append(f'{start}<td data-column="Verdict" class="words">{missing}</td></tr>')
             continue
         result = cell["result"]
@@ -138,28 +141,34 @@ def _cells(cells: Sequence[Mapping[str, Any]]) -> str:
             f'<span aria-hidden="true">{SYMBOLS[verdict]}</span> {SHORT_WORDS[verdict]}</td>{"".join(ends)}'
             f"{value_cell('Its time', number(ratio['value']), interval(ratio['ci95']))}</tr>"
         )
+    seeds = max((len(cell["result"]["seeds"]) for cell in cells if "result" in cell), default=0)
     head = ("Source → target", "Verdict", "Scratch", "Zero-shot", "Method", "Its time")
     note = (
-        "At the end of the budget: success, or return where the world knows no success; means over seeds with 95 % "
-        "intervals. Its time: target steps to the threshold, as a share of scratch's."
+        f"At the end of the budget: success, or return where the world knows no success"
+        f"{'; ' + over_seeds(seeds) if seeds else ''}. "
+        "Its time: target steps to the threshold, as a share of scratch's."
     )
     return table("Verdicts", head, rows, cards=True) + f'<p class="note">{note}</p>'
 
 
-def _maps(judged: Sequence[Mapping[str, Any]], command: str) -> list[str]:
+def _maps(cells: Sequence[Mapping[str, Any]], command: str) -> list[str]:
     """Return a section with a map of verdicts for each method and budget."""
     groups: dict[tuple[str, int], dict[tuple[str, str], tuple[str, str]]] = defaultdict(dict)
-    for cell in judged:
-        result = cell["result"]
-        text = f"{ending(result['arms']['scratch'])[0]} → {ending(result['arms'][result['method']])[0]}"
-        place = (source_words(cell), cell["target"])
-        groups[cell["method"], cell["steps"]][place] = (result["verdict"], text)
+    for cell in cells:
+        verdict, text = "", "not finished"
+        if "result" in cell:
+            result = cell["result"]
+            verdict = result["verdict"]
+            text = f"{ending(result['arms']['scratch'])[0]} → {ending(result['arms'][result['method']])[0]}"
+        groups[cell["method"], cell["steps"]][source_words(cell), cell["target"]] = (verdict, text)
     body = "".join(
         figure(
             lambda theme, narrow, found=found, words=f"{method}, {steps:,} steps": verdict_map(  # type: ignore[misc]
                 found, words, theme=theme, narrow=narrow
             ),
-            "; ".join(f"{source} into {target}: {verdict}" for (source, target), (verdict, _) in found.items()),
+            "; ".join(
+                f"{source} into {target}: {verdict or text}" for (source, target), (verdict, text) in found.items()
+            ),
             "▲ pays, ▼ does not pay, ◆ undecided; below it how scratch ends and how the method does.",
         )
         for (method, steps), found in groups.items()
@@ -179,7 +188,7 @@ def _overall(
         named = {cell["method"]: cell["result"]["method"], "scratch": "scratch", "zero-shot": "zero-shot"}
         for name, arm in named.items():
             finals[cell["method"]][name].append(arms[arm].final)
-    parts = []
+    parts, seeds = [], max((len(cell["result"]["seeds"]) for cell in judged), default=0)
     for method, scores in finals.items():
         if len(scores["scratch"]) < 2:
             continue
@@ -198,16 +207,14 @@ def _overall(
             + figure(
                 lambda theme, narrow, profiles=profiles: profiles_figure(profiles, theme=theme, narrow=narrow),  # type: ignore[misc]
                 f"Share of runs of {', '.join(profiles)} above each final success.",
-                f"Share of runs that end with more than a success τ: {method} beside scratch and zero-shot. Bands are "
-                "95 % intervals.",
+                f"Share of runs that end with more than a success τ: {method} beside scratch and zero-shot."
+                f"{' Bands are 95 % intervals.' if seeds > 1 else ''}",
             )
         )
     if not parts:
         return ""
-    note = (
-        "Success at the end, over all cells of a method, with 95 % intervals by a bootstrap that draws runs within "
-        "cells (Agarwal et al., 2021)."
-    )
+    how = ", with 95 % intervals by a bootstrap that draws runs within cells (Agarwal et al., 2021)"
+    note = f"Success at the end, over all cells of a method{how if seeds > 1 else ''}."
     return section("Over all cells", f'<p class="note">{note}</p>' + "".join(parts) + _made_by(command))
 
 
@@ -221,7 +228,7 @@ def _learning(
 ) -> str:
     if not judged:
         return ""
-    shown, parts = judged[:PANELS], []
+    shown, parts, seeds = judged[:PANELS], [], len(judged[0]["result"]["seeds"])
     for key, label in (("success_rate", "success"), ("return_mean", "return per episode")):
         panels = [(_short(cell), curves[cell["title"]][key]) for cell in shown if curves[cell["title"]][key]]
         if panels:
@@ -231,7 +238,9 @@ def _learning(
                         panels, label, rate=key == "success_rate", theme=theme, narrow=narrow
                     ),
                     f"Learning curves of {len(panels)} cells: {label} over target steps.",
-                    "Means over seeds, and thin lines for the seeds, of the evaluations in the target.",
+                    "Means over seeds, and thin lines for the seeds, of the evaluations in the target."
+                    if seeds > 1
+                    else "The evaluations of the one seed in the target.",
                 )
             )
     more = f'<p class="note">The first {PANELS} of {len(judged)} cells.</p>' if len(judged) > PANELS else ""
@@ -250,28 +259,20 @@ def _robustness(judged: Sequence[Mapping[str, Any]], folder: Path, command: str)
             if not found:
                 continue
             names = [parameter.name for parameter in next(iter(found.values())).parameters]
-            words = f"{title}: success or return as {' and '.join(names)} go from end to end."
-            if len(names) == 1:
-                parts.append(
-                    figure(
-                        lambda theme, narrow, found=found: robustness_figure(found, theme=theme, narrow=narrow),  # type: ignore[misc]
-                        f"{words} {_summary(found)}",
-                        f"{title}. {_summary(found)} Bands are 95 % intervals over episodes; shaded is what training "
-                        "draws from.",
-                    )
+            draw = robustness_figure if len(names) == 1 else heat_maps_figure
+            drawn = (
+                "Bands are 95 % intervals over episodes; shaded is what the training of the source drew from, if it "
+                "drew."
+                if len(names) == 1
+                else "Rings are at the nominal values, diamonds at those of the target."
+            )
+            parts.append(
+                figure(
+                    lambda theme, narrow, found=found, draw=draw: draw(found, theme=theme, narrow=narrow),  # type: ignore[misc]
+                    f"{title}: success or return as {' and '.join(names)} go from end to end. {_summary(found)}",
+                    f"{title}. {_summary(found)} {drawn}",
                 )
-                continue
-            limits = common_limits(found.values())
-            for arm, result in found.items():
-                parts.append(
-                    figure(
-                        lambda theme, narrow, result=result, limits=limits: heat_map_figure(  # type: ignore[misc]
-                            result, limits, theme=theme, narrow=narrow
-                        ),
-                        f"{words} {_summary({arm: result})}",
-                        f"{title}. {_summary({arm: result})} The ring is the nominal world, the diamond the target.",
-                    )
-                )
+            )
     if not parts:
         return ""
     more = f'<p class="note">The first {SWEPT} of {len(swept)} cells.</p>' if len(swept) > SWEPT else ""
@@ -354,18 +355,3 @@ def _provenance(results: Mapping[str, Any], judged: Sequence[Mapping[str, Any]],
 
 def _made_by(command: str) -> str:
     return f"<pre><code>{escape(command)}</code></pre>"
-
-
-def _curves(
-    points: Mapping[str, list[dict[str, Any]]], judged: Sequence[Mapping[str, Any]]
-) -> dict[str, dict[str, dict[str, Curves]]]:
-    """Return curves by cell, measure and arm; a measure that a world does not know has none."""
-    found: dict[str, dict[str, dict[str, Curves]]] = {}
-    for cell in judged:
-        here = points.get(cell["title"], [])
-        arms = list(cell["arms"])
-        found[cell["title"]] = {
-            key: {arm: curves for arm in arms if (curves := arm_curves(here, arm, key)) is not None}
-            for key in ("success_rate", "return_mean")
-        }
-    return found

@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sim2real.studies.numbers import MISSING, interval, number
+from sim2real.studies.numbers import MISSING, count, interval, number
 from sim2real.studies.results import METRICS
 
 VERDICT_WORDS = {"pays": "Transfer pays", "does-not-pay": "Transfer does not pay", "undecided": "Undecided"}
@@ -71,6 +71,11 @@ def few_seeds(result: Mapping[str, Any]) -> str:
     """Return what to make of the intervals of two or three seeds; ``""`` for more, and for one, which has none."""
     seeds = len(result["seeds"])
     return f"Intervals of {seeds} seeds are nearly useless; run at least 5." if 1 < seeds < 4 else ""
+
+
+def over_seeds(seeds: int) -> str:
+    """Return what a value with its interval is, as a caption says it."""
+    return "means over seeds with 95 % intervals" if seeds > 1 else "of the one seed"
 
 
 def did_harm(result: Mapping[str, Any]) -> bool:
@@ -146,13 +151,14 @@ def study_table(results: Mapping[str, Any]) -> Table:
 def study_markdown(results: Mapping[str, Any]) -> str:
     """Return the same table in Markdown."""
     rows = [_STUDY_COLUMNS, ("---",) * len(_STUDY_COLUMNS), *map(_study_row, results["cells"])]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    cells = ([text.replace("|", "\\|") for text in row] for row in rows)
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
 def _study_row(cell: Mapping[str, Any]) -> tuple[str, ...]:
     labels = (source_words(cell), cell["target"], cell["method"], f"{cell['steps']:,}")
     if "result" not in cell:
-        return (*labels, f"{len(cell['missing'])} jobs missing", *(MISSING,) * 4)
+        return (*labels, f"{count(len(cell['missing']), 'job')} missing", *(MISSING,) * 4)
     result = cell["result"]
     ends = [ending(result["arms"][arm])[0] for arm in ("scratch", "zero-shot", result["method"])]
     return (*labels, SHORT_WORDS[result["verdict"]], *ends, number(result["time_to_threshold_ratio"]["value"]))

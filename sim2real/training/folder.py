@@ -49,7 +49,7 @@ class ClaimedFolder:
             Sim2RealError: It holds other work, another process is writing there, or it cannot be written.
         """
         if self.path.exists() and not self.path.is_dir():
-            raise Sim2RealError(f"--out {self.path} is a file; choose a folder.")
+            raise Sim2RealError(f"{self.path} is a file; choose a folder.")
         is_new = not self.config.exists()
         if not is_new:
             self._check_same(config, resume)

@@ -50,7 +50,7 @@ def check_spaces(algo: str, env: Env) -> None:
     if algo != "ppo":
         if not isinstance(env.action_space, gym.spaces.Box):
             raise Sim2RealError(
-                f"algorithm {algo!r} needs continuous (Box) actions, the env has {env.action_space}; use --algo ppo."
+                f"algorithm {algo!r} needs continuous (Box) actions, the env has {env.action_space}; use ppo."
             )
         if not np.all(np.isfinite([env.action_space.low, env.action_space.high])):
             raise Sim2RealError(f"algorithm {algo!r} needs bounded actions, the env has {env.action_space}.")

@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import cloudpickle
 
 from sim2real.errors import Sim2RealError
-from sim2real.processes import end_with_parent
+from sim2real.processes import end_with_parent, how_it_ended, warn_in_one_line
 from sim2real.training.callbacks import Progress
 
 Job = TypeVar("Job")
@@ -123,7 +123,7 @@ class Workers:
                     f"a worker process cannot start ({how}); in a script, the call must stand under: "
                     f"if __name__ == '__main__':"
                 ) from None
-            error = Sim2RealError(f"a worker process ended before its work was done ({how}): out of memory, or killed.")
+            error = Sim2RealError(f"a worker process ended before its work was done ({how}).")
             return Report(task, "failed", error)
         if kind == "started":
             worker.started = True
@@ -163,7 +163,7 @@ class _Worker:
         self._process.join(_LAST_WORDS)
         code = self._process.exitcode
         self.end()
-        return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        return how_it_ended(code)
 
 
 @contextmanager
@@ -188,6 +188,7 @@ def _serve(pipe: Connection) -> None:
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it was started from another thread
     threading.Thread(target=end_with_parent, daemon=True).start()
+    warn_in_one_line()
     with suppress(OSError):
         pipe.send_bytes(cloudpickle.dumps(("started", None)))
     while True:

@@ -218,16 +218,14 @@ def make_config(
     if steps is None:
         steps = tuned_steps(algo, world)
         if steps is None:
-            raise Sim2RealError(
-                f"how many steps {algo} needs in {world.env!r} is not known; say how many with --steps."
-            )
+            raise Sim2RealError(f"how many steps {algo} needs in {world.env!r} is not known; give steps.")
     envs = values["n_envs"] if n_envs == "auto" else n_envs
     if "n_steps" in values and algo == "ppo":
         rollout = values["n_steps"] * envs
         if steps < rollout:
             raise Sim2RealError(
                 f"steps = {steps} is less than one PPO rollout of n_steps x n_envs = {values['n_steps']} x {envs} = "
-                f"{rollout}; raise --steps or lower n_steps."
+                f"{rollout}; raise steps or lower n_steps."
             )
         steps -= steps % rollout
     return TrainingConfig(

@@ -28,6 +28,14 @@ class TransferMethod(Protocol):
     uses_source: ClassVar[bool]
     """Whether it needs a source policy."""
 
+    def check(self, steps: int) -> None:
+        """Check that the settings fit a target budget.
+
+        Raises:
+            Sim2RealError: They do not.
+        """
+        ...
+
     def hyperparameters(self, tuned: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
         """Return the hyperparameters of the target learner.
 

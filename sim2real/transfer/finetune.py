@@ -50,6 +50,19 @@ class FineTune:
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
                 raise Sim2RealError(f"{name} = {value!r} must be a whole number that is not negative.")
 
+    def check(self, steps: int) -> None:
+        """Check that the budget goes on after both warm-ups.
+
+        Raises:
+            Sim2RealError: It does not.
+        """
+        for name in ("critic_warmup", "collect_first"):
+            value = getattr(self, name)
+            if value is not None and value >= steps:
+                raise Sim2RealError(
+                    f"{name} = {value} leaves nothing of the budget of {steps} steps; lower it or raise steps."
+                )
+
     def hyperparameters(self, tuned: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
         """Return the tuned ones, with the source's networks and normalization and no random warm-up."""
         carried = ("net_arch", "activation", "normalize_observation", "normalize_reward")
@@ -62,11 +75,6 @@ class FineTune:
         """Copy networks and normalizer; return the callback that freezes and thaws the actor."""
         warmup = min(steps // 10, 500) if self.critic_warmup is None else self.critic_warmup
         collect = min(steps // 10, 100) if self.collect_first is None else self.collect_first
-        for name, value in (("critic_warmup", warmup), ("collect_first", collect)):
-            if value >= steps:
-                raise Sim2RealError(
-                    f"{name} = {value} leaves nothing of the budget of {steps} steps; lower it or raise --steps."
-                )
         assert source is not None
         source.copy_into(learner)
         normalize = learner.get_vec_normalize_env()

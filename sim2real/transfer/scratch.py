@@ -21,6 +21,9 @@ class Scratch:
     learns: ClassVar[bool] = True
     uses_source: ClassVar[bool] = False
 
+    def check(self, steps: int) -> None:
+        """Nothing can be wrong: there are no settings."""
+
     def hyperparameters(self, tuned: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - protocol
         """Return the tuned hyperparameters."""
         return dict(tuned)

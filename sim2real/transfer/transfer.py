@@ -111,6 +111,7 @@ def transfer(
         eval_every=eval_every,
         eval_episodes=eval_episodes,
     )
+    chosen.check(base.steps)
     files = TransferFolder(Path(out) if out is not None else default_folder(world, f"{method}-{target_world.target}"))
     checksum = hashlib.sha256(pack(source)).hexdigest()
     methods: dict[str, TransferMethod] = {m.name: m for m in (chosen, Scratch(), ZeroShot())}
@@ -150,6 +151,8 @@ def check_seeds(seeds: int | Sequence[int]) -> list[int]:
     listed = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     if not listed or any(isinstance(seed, bool) or not isinstance(seed, int) or seed < 0 for seed in listed):
         raise wrong
+    if max(listed) >= 2**63:
+        raise Sim2RealError(f"seed {max(listed)} must be less than 2^63.")
     if len(set(listed)) != len(listed):
         raise wrong
     return listed

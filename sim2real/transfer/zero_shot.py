@@ -21,6 +21,9 @@ class ZeroShot:
     learns: ClassVar[bool] = False
     uses_source: ClassVar[bool] = True
 
+    def check(self, steps: int) -> None:
+        """Nothing can be wrong: there are no settings."""
+
     def hyperparameters(self, tuned: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - protocol
         """Return what is given: nothing learns."""
         return dict(tuned)

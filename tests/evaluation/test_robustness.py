@@ -1,5 +1,6 @@
 """Sweeps of a policy whose success is a known function of what is swept."""
 
+import copy
 import dataclasses
 import json
 
@@ -15,7 +16,7 @@ from sim2real.evaluation.evaluate import evaluate
 from sim2real.evaluation.robustness import Robustness, Swept, SweptCell, sweep
 from sim2real.evaluation.statistics import proportion_interval
 from sim2real.studies.plots import DARK
-from sim2real.studies.robustness_plots import common_limits, heat_map_figure, robustness_figure
+from sim2real.studies.robustness_plots import heat_maps_figure, robustness_figure
 
 PLANE = "tests/Plane-v0"
 
@@ -70,10 +71,30 @@ def test_both_ends_are_swept_and_all_else_stays(source):
     wilson = proportion_interval(8, 8)
     assert found.cells[0].success_ci95 == (wilson.low, wilson.high)
     (a,) = found.parameters
-    assert (a.name, a.unit, a.nominal, a.train, a.target) == ("a", "m", 0.0, (0.0, 0.5), 0.0)
+    assert (a.name, a.unit, a.nominal, a.train, a.target) == ("a", "m", 0.0, None, 0.0)
     there = sweep(source.policy, PLANE, parameters=["a"], target={"a": 0.5, "b": 0.6}, points=5, episodes=8)
     assert [cell.success_rate for cell in there.cells] == [1.0, 1.0, 0.0, 0.0, 0.0]
     assert there.parameters[0].target == 0.5
+
+
+def drew(policy, randomizer, space=Plane.domain_space):
+    """Return the policy as if its training had drawn domains so."""
+    policy = copy.copy(policy)
+    domains = {"randomizer": randomizer, "space": space.to_dict()}
+    policy.metadata = dataclasses.replace(policy.metadata, domains=domains)
+    return policy
+
+
+def test_the_range_of_training_is_that_of_the_policy(source):
+    def ranges(policy):
+        return [swept.train for swept in sweep(policy, PLANE, parameters=["a", "b"], points=2, episodes=1).parameters]
+
+    assert ranges(drew(source.policy, "uniform")) == [(0.0, 0.5), (0.0, 1.0)]
+    narrow = {"name": "uniform", "ranges": {"a": [0.1, 0.2], "b": [0.3, 0.3]}}
+    assert ranges(drew(source.policy, narrow)) == [(0.1, 0.2), None]  # one value is no range
+    assert ranges(drew(source.policy, "none")) == [None, None]
+    feet = DomainSpace({"a": Parameter(nominal=0.0, low=0.0, high=1.0, unit="ft")})
+    assert ranges(drew(source.policy, "uniform", feet)) == [None, None]
 
 
 def test_every_value_meets_the_same_episodes(source):
@@ -157,9 +178,8 @@ def test_what_cannot_be_swept_is_said(source, changes, message):
 
 def test_the_figure_has_units_the_range_of_training_and_an_interval(source):
     target = World.of(PLANE).with_domain({"a": 0.75}, "far")
-    found = {
-        arm: sweep(source.policy, target, parameters=["a"], points=3, episodes=4) for arm in ("finetune", "scratch")
-    }
+    policies = {"finetune": source.policy, "scratch": drew(source.policy, "uniform")}
+    found = {arm: sweep(policy, target, parameters=["a"], points=3, episodes=4) for arm, policy in policies.items()}
     figure = robustness_figure(found, theme=DARK, narrow=True)
     axes = figure.axes[0]
     assert axes.get_xlabel() == "a [m]"
@@ -170,14 +190,33 @@ def test_the_figure_has_units_the_range_of_training_and_an_interval(source):
     np.testing.assert_allclose(drawn["scratch"], [[0.0, 1.0], [0.5, 1.0], [1.0, 0.0]])
     assert [x for x, _ in drawn["target"]] == [0.75, 0.75]
     assert len(axes.collections) == 2  # a band for each
+    (shaded,) = axes.patches
+    assert (shaded.get_x(), shaded.get_width()) == (0.0, 0.5)
+    alone = robustness_figure({"finetune": found["finetune"]})
+    assert not alone.axes[0].patches
+    assert [text.get_text() for text in alone.legends[0].get_texts()] == ["nominal", "target", "finetune"]
 
 
 def test_the_map_of_two_says_every_number_and_marks_nominal_and_target(source):
     found = sweep(source.policy, PLANE, parameters=["a", "b"], target={"a": 1.0, "b": 1.0}, points=3, episodes=2)
-    axes = heat_map_figure(found, common_limits([found])).axes[0]
-    assert (axes.get_ylabel(), axes.get_xlabel()) == ("a [m]", "b")
-    shown = {tuple(text.get_position()): text.get_text() for text in axes.texts}
-    assert shown[(0, 0)] == "100\N{NO-BREAK SPACE}%"
-    assert shown[(2, 2)] == "0\N{NO-BREAK SPACE}%"
-    marked = {line.get_label(): tuple(line.get_xydata()[0]) for line in axes.lines}
-    assert marked == {"nominal": (0.5, 0.0), "target": (2.0, 2.0)}  # b is nominal half way from the first to the second
+    worse = dataclasses.replace(found, cells=tuple(dataclasses.replace(c, success_rate=0.0) for c in found.cells))
+    first, second, _ = heat_maps_figure({"finetune": found, "scratch": worse}).axes
+    assert [axes.get_title("left") for axes in (first, second)] == ["finetune", "scratch"]
+    assert (first.get_ylabel(), first.get_xlabel()) == ("a [m]", "b")
+    shown = {tuple(text.get_position()): text.get_text() for text in first.texts}
+    assert (shown[(0, 0)], shown[(2, 2)]) == ("100", "0")
+    assert {text.get_text() for text in second.texts} == {"0"}
+    above = [tuple(line.get_xydata()[0]) for line in first.lines[::2]]
+    beside = [tuple(line.get_xydata()[0]) for line in first.lines[1::2]]
+    assert above == [(0.5, 1.05), (2.0, 1.05)]  # b is nominal half way from the first to the second
+    assert beside == [(1.03, 0.0), (1.03, 2.0)]
+    assert first.images[0].get_clim() == second.images[0].get_clim() == (0.0, 1.0)
+
+
+def test_maps_of_returns_share_their_colours(source):
+    found = sweep(source.policy, "tests/Dumb-v0", parameters=["a", "b"], points=2, episodes=2)
+    better = dataclasses.replace(found, cells=tuple(dataclasses.replace(c, return_mean=3.0) for c in found.cells))
+    first, second, bar = heat_maps_figure({"finetune": found, "scratch": better}, narrow=True).axes
+    for axes in (first, second):
+        assert axes.images[0].get_clim() == (min(found.scores), 3.0)
+    assert bar.get_ylabel() == "return per episode"

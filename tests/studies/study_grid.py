@@ -1,6 +1,10 @@
 """A study that takes seconds; at the top of a module, for the tests of studies to share."""
 
+import yaml
 from point_mass import ID, SMALL
+
+from sim2real.studies.plan import make_plan
+from sim2real.studies.study import read_study
 
 GRID = {
     "sources": {"own": {"env": ID, "steps": 200, "hyperparameters": SMALL}},
@@ -17,3 +21,13 @@ LOOKS = {
     "robustness": {"sweep": ["gain", ["gain", "drift"]], "points": 3, "episodes": 2},
     "videos": {"episodes": 1},
 }
+
+
+def write(folder, **changes):
+    file = folder / "study.yaml"
+    file.write_text(yaml.safe_dump({**GRID, **changes}, sort_keys=False))
+    return file
+
+
+def plan(folder, **changes):
+    return make_plan(read_study(write(folder, **changes)))

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 
 import imageio.v3
 import numpy as np
@@ -15,7 +14,6 @@ from sim2real.errors import Sim2RealError
 from sim2real.evaluation.evaluate import evaluate
 from sim2real.studies.report import write_report
 from sim2real.studies.results import read_robustness
-from sim2real.studies.robustness_plots import common_limits, heat_map_figure
 from sim2real.studies.run import plan_study, run_study
 from sim2real.studies.summary import percent
 
@@ -107,19 +105,6 @@ def test_a_report_embeds_no_file_from_outside_its_folder(watched, tmp_path):
     html = write_report(folder).read_text()
     assert "<video" not in html
     assert f"{folder / '../secret.txt'} is not in {folder}." in html
-
-
-def test_heat_maps_of_several_policies_share_their_colours(watched):
-    pair = watched.results["cells"][0]["sweeps"][1]
-    found = [read_robustness(watched.folder / file) for file in pair.values()]
-    assert common_limits(found) == (0.0, 1.0)
-    unknown = [replace(one, cells=tuple(replace(cell, success_rate=None) for cell in one.cells)) for one in found]
-    low, high = common_limits(unknown)
-    assert low == min(cell.return_mean for one in found for cell in one.cells)
-    assert high == max(cell.return_mean for one in found for cell in one.cells)
-    for one in unknown:
-        (image,) = heat_map_figure(one, (low, high)).axes[0].images
-        assert image.get_clim() == (low, high)
 
 
 def test_only_what_is_damaged_is_looked_at_again(watched, tmp_path, recwarn):

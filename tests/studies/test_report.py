@@ -33,7 +33,7 @@ def make_folder(folder, *, seeds=5, success=True, zero_shot=-6.0, **changes):
         "scratch": Curves(STEPS, np.array([-20.0, -15, -10]) + 0.5 * offsets),
         "zero-shot": Curves(STEPS[:1], np.array([zero_shot]) + offsets),
     }
-    rates = {arm: Curves(curves.steps, 1 + np.round(curves.values) / 25) for arm, curves in arms.items()}
+    rates = {arm: Curves(curves.steps, np.clip(1 + np.round(curves.values) / 25, 0, 1)) for arm, curves in arms.items()}
     pair = (rates["finetune"], rates["scratch"]) if success else ()
 
     def entry(values):
@@ -267,6 +267,12 @@ def test_names_are_escaped(tmp_path):
         (lambda text: re.sub(r'"verdict": "\S+",', '"verdict": "maybe",', text, count=1), r"verdict = 'maybe' is not"),
         (lambda text: text.replace('"final_return"', '"final"'), r"arm 'finetune': 'final_return' is missing"),
         (lambda text: re.sub(r'"ci95": \[[^]]*\]', '"ci95": [1]', text, count=1), r"ci95 = \[1\] is not a pair"),
+        (lambda text: re.sub(r'"ci95": \[[^]]*\]', '"ci95": [2, 1]', text, count=1), r"ci95 = \[2, 1\] is not a pair"),
+        (
+            lambda text: re.sub(r'"ci95": \[[^]]*\]', '"ci95": [NaN, 1]', text, count=1),
+            r"jumpstart: value = \S+, ci95 = \[nan, 1\] are not numbers; run the transfer again",
+        ),
+        (lambda text: re.sub(r'"seeds": \[[^]]*\]', '"seeds": ["a"]', text), r"seeds = \['a'\] are not whole numbers"),
     ],
 )
 def test_a_damaged_result_is_refused(tmp_path, damage, message):
@@ -283,8 +289,20 @@ def test_a_damaged_result_is_refused(tmp_path, damage, message):
         (lambda lines: [], r"curves\.jsonl is empty"),
         (lambda lines: [*lines[:-1], lines[-1][:20]], r"curves\.jsonl, line 35: not valid JSON"),
         (lambda lines: [lines[0].replace("seed", "sead"), *lines[1:]], r"curves\.jsonl, line 1: 'seed' is missing"),
-        (lambda lines: lines[:-5], r"no curve points for the arm 'zero-shot'"),
-        (lambda lines: lines[1:], r"seed 1 of the arm 'finetune' was evaluated 3 times"),
+        (lambda lines: lines[:-5], r"curves\.jsonl: no curve points for the arm 'zero-shot'"),
+        (lambda lines: lines[1:], r"curves\.jsonl: seed 1 of the arm 'finetune' was evaluated 3 times"),
+        (
+            lambda lines: [re.sub(r'"success_rate": [^}]*', '"success_rate": 7', lines[0]), *lines[1:]],
+            r"curves\.jsonl, line 1: step = 0, return_mean = -7\.0 and success_rate = 7 cannot be; run the tra",
+        ),
+        (
+            lambda lines: [lines[0].replace('"step": 0', '"step": -400'), *lines[1:]],
+            r"curves\.jsonl, line 1: step = -400, .* cannot be",
+        ),
+        (
+            lambda lines: [re.sub(r'"return_mean": [^,]*', '"return_mean": NaN', lines[0]), *lines[1:]],
+            r"curves\.jsonl, line 1: .*return_mean = nan .*cannot be",
+        ),
     ],
 )
 def test_damaged_curves_are_refused(tmp_path, damage, message):

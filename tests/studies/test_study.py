@@ -1,8 +1,8 @@
 """What a study promises: a grid spelled out and checked at once, every job once whatever is killed, failures alone."""
 
+import base64
 import errno
 import json
-import math
 import os
 import re
 import signal
@@ -10,18 +10,16 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import date
+import warnings
 from pathlib import Path
 
 import pytest
-import yaml
 from point_mass import ID, SMALL
-from study_grid import GRID
+from study_grid import GRID, plan, write
 
 import sim2real
 from sim2real.errors import Sim2RealError
 from sim2real.studies.folder import StudyFolder
-from sim2real.studies.plan import make_plan
 from sim2real.studies.report import write_report
 from sim2real.studies.run import (
     LOSSES,
@@ -33,21 +31,10 @@ from sim2real.studies.run import (
     plan_study,
     run_study,
 )
-from sim2real.studies.study import read_study
 from sim2real.studies.study_plots import verdict_map
 from sim2real.studies.summary import study_markdown
 from sim2real.training.folder import locked
 from sim2real.training.parallel import Report, Workers
-
-
-def write(folder, **changes):
-    file = folder / "study.yaml"
-    file.write_text(yaml.safe_dump({**GRID, **changes}, sort_keys=False))
-    return file
-
-
-def plan(folder, **changes):
-    return make_plan(read_study(write(folder, **changes)))
 
 
 def without_times(results):
@@ -62,175 +49,6 @@ def without_times(results):
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     return run_study(write(folder), folder / "out", workers=2)
-
-
-def test_jobs_that_cells_share_are_planned_once(tmp_path):
-    whole = plan(
-        tmp_path,
-        randomizers={"none": "none", "uniform": "uniform"},
-        methods={"finetune": None, "gentle": {"method": "finetune", "critic_warmup": 60}},
-        steps=[120, 240],
-    )
-    assert len(whole.cells) == 2 * 2 * 2 * 2  # randomizers, targets, methods, budgets
-    kinds = {}
-    for job in whole.jobs.values():
-        kind = "train" if job.method is None else job.method.name
-        kinds[kind] = kinds.get(kind, 0) + 1
-    # Scratch does not ask where one comes from, zero-shot not how long the others learn.
-    assert kinds == {"train": 2 * 2, "finetune": 16 * 2, "scratch": 2 * 2 * 2, "zero-shot": 2 * 2 * 2}
-    assert len({job.title for job in whole.jobs.values()}) == len(whole.jobs)
-    order = list(whole.jobs)
-    assert all(order.index(job.source) < order.index(a) for a, job in whole.jobs.items() if job.source)
-    assert whole.jobs.keys() == plan_study(tmp_path / "study.yaml").jobs.keys()
-
-
-def test_what_a_job_does_makes_its_address(tmp_path):
-    before = plan(tmp_path)
-    more = plan(tmp_path, seeds=3, targets={**GRID["targets"], "new": {"domain": {"gain": 0.9}}})
-    assert before.jobs.keys() < more.jobs.keys()
-    other = plan(tmp_path, hyperparameters={**SMALL, "gamma": 0.8})
-    kept = {job.title for address, job in other.jobs.items() if address in before.jobs}
-    assert {title.split()[0] for title in kept} == {"train", "zero-shot"}
-
-
-def test_every_fault_is_listed_at_once_before_anything_runs(tmp_path):
-    file = write(
-        tmp_path,
-        sources={"own": {"env": ID, "stepz": 3}, "other": GRID["sources"]["own"], "none": {"policy": "NoSuchPolicy"}},
-        methods={"finetun": None},
-        steps=["many"],
-        seeds=-1,
-        eval_every=0,
-        seedz=2,
-        targetz=["far"],
-    )
-    with pytest.raises(Sim2RealError) as caught:
-        run_study(file, tmp_path / "out")
-    message = str(caught.value)
-    assert message.startswith("study.yaml: 7 faults: (1) ")
-    for fault in (
-        "study: unknown key 'seedz'. Did you mean 'seeds'? unknown key 'targetz'. Did you mean 'targets'? Known: ",
-        "sources: own: source: unknown key 'stepz'. Did you mean 'steps'?",
-        "steps: 'many' must be a whole number of at least 1.",
-        "seeds = -1 must be at least 1, or distinct whole numbers that are not negative.",
-        "eval_every = 0 must be a whole number of at least 1.",
-        "source none: unknown pretrained policy 'NoSuchPolicy'.",
-        "unknown transfer method 'finetun'. Did you mean 'finetune'?",
-    ):
-        assert fault in message
-    assert not (tmp_path / "out").exists()
-
-
-def test_what_can_only_be_seen_in_the_worlds_is_listed_at_once_too(tmp_path):
-    wide = {"env": ID, "kwargs": {"width": 3}, "steps": 200, "hyperparameters": SMALL}
-    file = write(
-        tmp_path,
-        sources={**GRID["sources"], "wide": wide, "none": {"policy": "NoSuchPolicy"}},
-        targets={"moon": None, "narrow": {"env": ID, "domain": {"gain": 50.0, "drfit": 0.5}}},
-        methods={"finetun": None},
-        exclude=[{"target": "mars"}],
-    )
-    with pytest.raises(Sim2RealError) as caught:
-        plan_study(file)
-    message = str(caught.value)
-    for fault in (
-        "own into moon: unknown target 'moon'. Known: nominal.",
-        "target narrow: domain parameter gain = 50 is outside its bounds [-1, 2];",
-        "target narrow: unknown domain parameter 'drfit'. Did you mean 'drift'?",
-        "source none: unknown pretrained policy 'NoSuchPolicy'.",
-        "unknown transfer method 'finetun'. Did you mean 'finetune'?",
-        "exclude: unknown target 'mars'. Known: moon, narrow.",
-    ):
-        assert message.count(fault) == 1, message
-
-
-def test_every_fault_of_one_training_is_listed(tmp_path):
-    source = {"env": ID, "steps": 0, "hyperparameters": {**SMALL, "gamma": 2, "learning_rat": 1e-3}}
-    file = write(tmp_path, sources={"own": source}, randomizers={"odd": "unifrom"}, hyperparameters={"tau": -1})
-    with pytest.raises(Sim2RealError) as caught:
-        plan_study(file)
-    message = str(caught.value)
-    for fault in (
-        "source own: steps = 0 must be a whole number of at least 1.",
-        "source own: hyperparameter gamma = 2 must be a number of at least 0 and at most 1.",
-        "source own: unknown sac hyperparameter 'learning_rat'. Did you mean 'learning_rate'?",
-        "source own: unknown randomizer 'unifrom'. Did you mean 'uniform'?",
-    ):
-        assert message.count(fault) == 1, message
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"targets": {}}, "targets is missing or empty; a study needs at least one."),
-        ({"sources": {"own": {"steps": 3}}}, "give env, where it is trained, or policy, which is there."),
-        ({"sources": {"own": {"policy": "x", "steps": 3}}}, "steps is for a training; the policy is there already."),
-        (
-            {"targets": {"a": {"target": "b", "domain": {}}}},
-            "give target, a name, or domain, its parameters, not both.",
-        ),
-        ({"targets": {"a": {"domain": [1]}}}, "targets: a: domain = [1] must be a mapping of parameters."),
-        ({"targets": {"a": {"target": 3}}}, "targets: a: target = 3 must be a name."),
-        ({"targets": {"a": {"kwargs": {"width": 2}}}}, "kwargs needs an env beside it."),
-        ({"steps": [120, 120]}, "an entry stands twice."),
-        ({"seeds": 10**20}, f"seeds = {10**20} must be at most 1000; a list says the seeds themselves."),
-        ({"steps": [0]}, "steps: 0 must be a whole number of at least 1."),
-        (
-            {"targets": {False: {"domain": {}}}},
-            "targets: False: the name False must be text; put it in quotes, since YAML takes it for a value.",
-        ),
-        ({"targets": [3]}, "targets: 3: the name 3 must be text; put it in quotes, since YAML takes it for a value."),
-        ({"targets": "far"}, "targets: expected a mapping of names to values, or a list of names, got 'far'."),
-        ({"exclude": [{"steps": 7}]}, "exclude: unknown steps '7'. Known: 120."),
-        ({"targets": ["nominal", "nominal"]}, "targets: ['nominal', 'nominal']: a name stands twice."),
-        ({"methods": ["finetune", "scratch"]}, "scratch is run beside every method; leave it out."),
-        ({"randomizers": {"a": 5}}, "randomizers: a: 5 must be the name of a randomizer or a mapping."),
-        ({"exclude": [{"target": ["far"]}]}, "exclude: target = ['far'] must be one name or number."),
-        ({"exclude": [{"algo": "ppoo", "target": "far"}]}, "exclude: unknown algo 'ppoo'. Known: sac."),
-        ({"targets": {"a": {"env": ID, "kwargs": {"width": math.nan}}}}, "env: kwargs: width = nan must be finite."),
-        (
-            {"methods": {"finetune": {"critic_warmup": date(2026, 1, 2)}}},
-            "settings: critic_warmup = datetime.date(2026, 1, 2) must be a number, text, true, false or null; put text "
-            "in quotes.",
-        ),
-        ({"sources": {"own": {"policy": None}}}, "sources: own: policy = None must be a path or a name."),
-        ({"methods": {"finetune": {"critic_warmup": -1}}}, "critic_warmup = -1 must be a whole number"),
-        (
-            {"exclude": [{"target": "far"}, {"target": "shifted"}]},
-            "nothing is left to do; every combination is excluded.",
-        ),
-        (
-            {"targets": {**GRID["targets"], "away": {"domain": {"gain": -0.5}}}},
-            "own/uniform/sac/far/finetune/120 and own/uniform/sac/away/finetune/120 are the same work; remove one.",
-        ),
-    ],
-)
-def test_a_study_that_cannot_be_is_refused(tmp_path, changes, message):
-    with pytest.raises(Sim2RealError) as caught:
-        plan(tmp_path, **changes)
-    assert message in str(caught.value)
-
-
-def test_a_target_of_other_spaces_is_refused_before_anything_runs(tmp_path):
-    wide = {"env": ID, "kwargs": {"width": 3}, "steps": 200, "hyperparameters": SMALL}
-    with pytest.raises(Sim2RealError, match="wide into narrow: the policy does not fit the env: "):
-        plan(tmp_path, sources={"wide": wide}, targets={"narrow": {"env": ID, "domain": {"gain": 0.5}}})
-
-
-def test_a_cell_of_ppo_is_named_by_the_rollouts_it_takes(tmp_path):
-    small = {"n_steps": 64, "n_envs": 1, "batch_size": 64}
-    axes = {
-        "sources": {"own": {"env": ID, "steps": 200, "hyperparameters": small}},
-        "algorithms": ["ppo"],
-        "targets": ["nominal"],
-        "hyperparameters": small,
-    }
-    (cell,) = plan(tmp_path, **axes, steps=[150]).cells
-    assert cell.labels["steps"] == cell.base.steps == 128
-    assert cell.title == "own/uniform/ppo/nominal/finetune/128"
-    with pytest.raises(Sim2RealError, match="another budget is 128 steps, too: ppo learns from whole rollouts"):
-        plan(tmp_path, **axes, steps=[130, 150])
-    assert not plan(tmp_path, **axes, steps=[150, 300], exclude=[{"steps": 150}]).cells[1:]
 
 
 def test_cells_are_judged_as_a_transfer_is(finished, tmp_path):
@@ -294,6 +112,7 @@ def test_the_report_says_the_verdicts_first_and_stands_alone(finished):
             r"results\.json, cell 1: 'arms' is missing; run the study again",
         ),
         (lambda r: r["cells"][0].pop("result"), r"results\.json, cell 1: 'missing' is missing"),
+        (lambda r: r.update(description=3), r"results\.json: description = 3 is no text; run the study again\."),
     ],
 )
 def test_a_damaged_result_is_named_by_file_and_place(finished, tmp_path, damage, message):
@@ -303,6 +122,45 @@ def test_a_damaged_result_is_named_by_file_and_place(finished, tmp_path, damage,
     (tmp_path / "curves.jsonl").write_text((finished.folder / "curves.jsonl").read_text())
     with pytest.raises(Sim2RealError, match=message):
         write_report(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda lines: [], r"the arm 'finetune' has curves of the seeds \[\], not of \[0, 1\]\."),
+        (
+            lambda lines: [line for line in lines if (line["arm"], line["seed"]) != ("scratch", 1)],
+            r"the arm 'scratch' has curves of the seeds \[0\], not of \[0, 1\]\.",
+        ),
+        (lambda lines: lines[1:], r"seed 1 of the arm 'finetune' was evaluated \d+ times"),
+        (lambda lines: [{**lines[0], "success_rate": None}, *lines[1:]], r"some arms lack a success rate"),
+        (
+            lambda lines: [{**line, "cell": "moon"} for line in lines],
+            r"the arm 'finetune' has curves of the seeds \[\]",
+        ),
+    ],
+)
+def test_curves_that_do_not_fit_the_results_are_named_by_file_and_cell(finished, tmp_path, damage, message):
+    lines = [json.loads(line) for line in (finished.folder / "curves.jsonl").read_text().splitlines()]
+    (tmp_path / "results.json").write_text((finished.folder / "results.json").read_text())
+    (tmp_path / "curves.jsonl").write_text("".join(json.dumps(line) + "\n" for line in damage(lines)))
+    with pytest.raises(Sim2RealError, match=rf"curves\.jsonl, cell own/\S+: {message}.* Run the study again\.$"):
+        write_report(tmp_path)
+
+
+def test_names_may_hold_anything_that_can_be_printed(tmp_path):
+    name = "a|b $x$ 机器人 <i>"
+    file = write(tmp_path, targets={name: GRID["targets"]["far"]}, seeds=1, eval_episodes=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        done = run_study(file, tmp_path / "out", workers=1)
+    (row,) = (tmp_path / "out" / "results.md").read_text().splitlines()[2:]
+    assert "a\\|b $x$ 机器人 <i>" in row
+    html = (tmp_path / "out" / "report.html").read_text()
+    assert "a|b $x$ 机器人 &lt;i&gt;" in html
+    assert done.results["cells"][0]["target"] == name
+    figures = [base64.b64decode(found).decode() for found in re.findall(r"svg\+xml;base64,([^\"]+)", html)]
+    assert any("机器人" in figure and "$x$" in figure for figure in figures)
 
 
 def test_a_study_that_broke_off_before_its_results_says_how_to_go_on(tmp_path):
@@ -508,20 +366,6 @@ def test_where_jobs_are_done_is_as_it_was_asked_for(source, tmp_path, monkeypatc
     file = write(tmp_path, sources=there, targets={"far": GRID["targets"]["far"]}, seeds=1)
     run_study(file, tmp_path / "out", executor="ray", workers=3, address="auto", resources={"CPU": 2})
     assert asked == [("ray", 3, "auto", {"CPU": 2})]
-
-
-def test_the_example_of_the_documentation_is_a_study(tmp_path):
-    text = sys.modules["sim2real.studies.study"].__doc__
-    example = text.split("::\n\n")[1].split("\n\n``eval_every``")[0]
-    (tmp_path / "study.yaml").write_text("\n".join(line[4:] for line in example.splitlines()))
-    whole = make_plan(read_study(tmp_path / "study.yaml"))
-    assert {cell.labels["source"] for cell in whole.cells} == {"panda", "shipped"}
-
-
-def test_the_example_of_the_readme_is_a_study(tmp_path):
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    (tmp_path / "study.yaml").write_text(readme.split("# arms.yaml\n")[1].split("```")[0])
-    assert len(plan_study(tmp_path / "study.yaml").cells) == 3 * 2 * 2
 
 
 def test_results_are_written_for_other_tools(finished):

@@ -132,7 +132,7 @@ def test_networks_that_diverge_are_named(tmp_path):
 
 def test_discrete_actions_are_not_for_sac(tmp_path):
     assert refused(tmp_path, "CartPole-v1", algo="sac") == (
-        "algorithm 'sac' needs continuous (Box) actions, the env has Discrete(2); use --algo ppo."
+        "algorithm 'sac' needs continuous (Box) actions, the env has Discrete(2); use ppo."
     )
 
 
@@ -194,7 +194,7 @@ def test_what_is_left_open_is_tuned_and_what_is_given_wins():
 
 def test_a_budget_that_nobody_knows_is_asked_for(tmp_path):
     assert refused(tmp_path, "MountainCarContinuous-v0", steps=None) == (
-        "how many steps sac needs in 'MountainCarContinuous-v0' is not known; say how many with --steps."
+        "how many steps sac needs in 'MountainCarContinuous-v0' is not known; give steps."
     )
     assert refused(tmp_path, REACH, algo="ppo", steps=None).startswith("how many steps ppo needs in ")
     assert refused(tmp_path, "Pendulum-v7", steps=None).startswith("unknown env 'Pendulum-v7'.")

@@ -9,7 +9,7 @@ from sim2real.domains.channels import Channel
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real.training.hindsight import HindsightReplayBuffer
-from sim2real.training.learner import make_learner
+from sim2real.training.learner import make_learner, make_training_env
 from sim2real.training.train import make_config
 
 
@@ -145,3 +145,16 @@ def test_an_env_without_the_channel_is_refused_and_ppo_has_no_hindsight():
         settings("ppo", 0.8)
     with pytest.raises(Sim2RealError, match=r"hindsight = 1\.5 must be a number of at least 0 and at most 1"):
         settings("sac", 1.5)
+
+
+def test_with_goals_in_the_observation_learning_waits_for_the_end_of_an_episode():
+    world = World.of("sim2real_envs:sim2real/PandaReach-v0", kwargs={"observation": "goal"})
+    small = {"learning_starts": 10, "n_envs": 2, "batch_size": 16, "net_arch": [8], "gradient_steps": 1}
+    config = make_config(world, algo="sac", randomizer="none", steps=200, seed=0, hyperparameters=small)
+    vec_env = make_training_env(world, "none", config.hyperparameters, config.n_envs)
+    learner = make_learner("sac", vec_env, config.hyperparameters, seed=0, steps=config.steps)
+    learner.learn(98)  # of episodes of 50 steps in two envs
+    assert learner._n_updates == 0
+    learner.learn(20, reset_num_timesteps=False)
+    assert learner._n_updates == 10
+    vec_env.close()

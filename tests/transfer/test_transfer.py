@@ -232,7 +232,7 @@ def test_bad_input_is_refused_before_anything_is_made(source, tmp_path):
     assert refused(source, out, steps=-3) == "steps = -3 must be a whole number of at least 1."
     assert refused(source, out, seeds=0).startswith("seeds = 0 must be at least 1")
     assert refused(source, out, hyperparameters={"critic_warmup": 100}) == (
-        "critic_warmup = 100 leaves nothing of the budget of 100 steps; lower it or raise --steps."
+        "critic_warmup = 100 leaves nothing of the budget of 100 steps; lower it or raise steps."
     )
     assert refused(source, out, hyperparameters={"critic_warmpu": 1}).startswith(
         "unknown setting of finetune or sac hyperparameter 'critic_warmpu'. Did you mean 'critic_warmup'?"

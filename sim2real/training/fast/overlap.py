@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv
 from stable_baselines3.her import HerReplayBuffer
 
@@ -31,10 +32,16 @@ class OverlapMixin:
 
     def train(self, gradient_steps: int, batch_size: int = 64) -> None:
         """Make gradient steps on batches from the replay buffer, now or while the envs make their next step."""
+        if self._waits_for_an_episode():
+            return
         if self._owed is None:
             self._make_gradient_steps(gradient_steps, batch_size)
         else:
             self._owed.append((gradient_steps, batch_size))
+
+    def _waits_for_an_episode(self) -> bool:
+        """Return whether hindsight has nothing to look at yet; where SB3 raises, learning starts an episode later."""
+        return isinstance(self.replay_buffer, HerReplayBuffer) and not np.any(self.replay_buffer.ep_length > 0)
 
     def settle(self) -> None:
         """Make the gradient steps that are owed: before the learner is evaluated or saved."""

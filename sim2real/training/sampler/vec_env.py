@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from sim2real.domains.contract import Env
 from sim2real.errors import Sim2RealError
+from sim2real.processes import how_it_ended
 from sim2real.training.sampler.arrays import Arrays, SharedArrays, Spec
 from sim2real.training.sampler.group import read_answer
 from sim2real.training.sampler.remote import RemoteGroup, RemoteVecEnv
@@ -105,7 +106,9 @@ class _Worker(RemoteGroup):
             return read_answer(self._pipe.recv_bytes())
         except (EOFError, OSError):
             self._process.join(_DEATH_TIMEOUT)
-            raise Sim2RealError(f"{self} has died ({_death(self._process.exitcode)}); it was to {task}.") from None
+            raise Sim2RealError(
+                f"{self} has died ({how_it_ended(self._process.exitcode)}); it was to {task}."
+            ) from None
 
     def dismiss(self) -> None:
         with suppress(OSError):
@@ -120,9 +123,3 @@ class _Worker(RemoteGroup):
 
     def __str__(self) -> str:
         return f"the worker process {super().__str__()}"
-
-
-def _death(code: int | None) -> str:
-    if code is None:
-        return "for an unknown reason"
-    return f"killed by signal {-code}; was there too little memory?" if code < 0 else f"with exit code {code}"
