@@ -122,7 +122,8 @@ def _fitting(text: str, across: Swept, narrow: bool) -> float:
 def _mark(axes: Axes, down: Swept, across: Swept, theme: Theme) -> None:
     """Mark nominal values and those of the target above a map and on its right, where they hide no number."""
     for words, marker, size in (("nominal", "o", 8), ("target", "D", 4)):
-        at: dict[str, Any] = {"markersize": size, "markerfacecolor": "none", "markeredgecolor": theme.text, "clip_on": False}
+        at: dict[str, Any] = {"markersize": size, "markerfacecolor": "none", "clip_on": False}
+        at["markeredgecolor"] = theme.text
         x, y = (_place(parameter, getattr(parameter, words)) for parameter in (across, down))
         axes.plot(x, 1.05, marker, transform=axes.get_xaxis_transform(), **at)
         axes.plot(1.03, y, marker, transform=axes.get_yaxis_transform(), **at)

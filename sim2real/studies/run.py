@@ -309,7 +309,8 @@ class Attempts:
         tries[job.address] += 1
         if self._tries[job.address] < TRIES and self._losses[job.address] < LOSSES:
             return None
-        return " ".join(f"{type(error).__name__}: {error}".split())
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return reason if reason.endswith(".") else f"{reason}."
 
 
 def collect(plan: Plan, files: StudyFolder, failures: Mapping[str, str], study: str) -> dict[str, Any]:

@@ -1,17 +1,8 @@
 """What the tests of the arm worlds share: digests of episodes, random domains, a hand-written pusher."""
 
 import hashlib
-import os
-import sys
 
 import numpy as np
-
-from sim2real.domains.contract import domain_space
-
-
-def user_environment():
-    """Return the environment of a process in which a user has installed the packages."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
 def parts(observation):
@@ -28,15 +19,6 @@ def digest(env, seed, domain=None, steps=50):
         observation, reward, *_ = env.step(action)
         result.update(b"".join(part.tobytes() for part in parts(observation)) + np.float64(reward).tobytes())
     return result.hexdigest()
-
-
-def random_domain(env, rng, *, corners=False):
-    """Draw every parameter within its bounds; with ``corners`` most of them at a bound."""
-    space = domain_space(env)
-    draws = {name: rng.uniform(p.low, p.high) for name, p in space.items()}
-    if corners:
-        draws = {name: float(rng.choice([p.low, p.high, draws[name]])) for name, p in space.items()}
-    return draws
 
 
 def push(observation, reach=0.0525):

@@ -9,7 +9,7 @@ import mujoco
 import numpy as np
 import pybullet as p
 import pytest
-from arm_envs import user_environment
+from bundled_worlds import user_environment
 
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError

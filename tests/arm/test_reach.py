@@ -4,11 +4,13 @@ import pickle
 import subprocess
 import sys
 import warnings
+from functools import partial
 
 import gymnasium as gym
 import numpy as np
 import pytest
-from arm_envs import digest, random_domain, user_environment
+from arm_envs import digest
+from bundled_worlds import closed_afterwards, random_domain, user_environment
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 
@@ -24,15 +26,8 @@ FORMS = [{"control": control, "observation": form} for control in ("ee", "joint"
 
 @pytest.fixture
 def make():
-    envs = []
-
-    def _make(**kwargs):
-        envs.append(gym.make(ID, **kwargs))
-        return envs[-1]
-
-    yield _make
-    for env in envs:
-        env.close()
+    with closed_afterwards(partial(gym.make, ID)) as make_one:
+        yield make_one
 
 
 def approach(env, seed, domain=None, gain=20.0):

@@ -6,7 +6,8 @@ import warnings
 import gymnasium as gym
 import numpy as np
 import pytest
-from arm_envs import digest, random_domain
+from arm_envs import digest
+from bundled_worlds import closed_afterwards, random_domain
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 
@@ -25,15 +26,8 @@ in_both_engines = pytest.mark.parametrize("engine", ENGINES)
 
 @pytest.fixture
 def make():
-    envs = []
-
-    def _make(name, **kwargs):
-        envs.append(gym.make(name, **kwargs))
-        return envs[-1]
-
-    yield _make
-    for env in envs:
-        env.close()
+    with closed_afterwards(gym.make) as make_one:
+        yield make_one
 
 
 @pytest.mark.parametrize("name", IDS)

@@ -2,17 +2,11 @@
 
 import gymnasium as gym
 import pytest
+from bundled_worlds import closed_afterwards
 from driving_envs import IDS
 
 
 @pytest.fixture
 def make():
-    envs = []
-
-    def _make(env_id=IDS[0], **kwargs):
-        envs.append(gym.make(env_id, **{"tracks": 3, **kwargs}))
-        return envs[-1]
-
-    yield _make
-    for env in envs:
-        env.close()
+    with closed_afterwards(lambda env_id=IDS[0], **kwargs: gym.make(env_id, **{"tracks": 3, **kwargs})) as make_one:
+        yield make_one

@@ -1,13 +1,9 @@
 """What the tests of the driving worlds share: their ids, digests of episodes, random domains."""
 
 import hashlib
-import os
-import sys
 
 import numpy as np
 from driving_plants import ENGINES
-
-from sim2real.domains.contract import domain_space
 
 IDS = [f"sim2real_envs:sim2real/{name}-v0" for name in ("Drive", "DriveTraffic", "SkidDrive")]
 WORLDS = [(env_id, engine) for env_id in IDS for engine in ENGINES]
@@ -25,15 +21,3 @@ def digest(env, seed, domain=None, steps=60):
         if terminated:
             observation, _ = env.reset()
     return result.hexdigest()
-
-
-def random_domain(env, rng, *, corners=False):
-    space = domain_space(env)
-    draws = {name: rng.uniform(p.low, p.high) for name, p in space.items()}
-    if corners:
-        draws = {name: float(rng.choice([p.low, p.high, draws[name]])) for name, p in space.items()}
-    return draws
-
-
-def user_environment():
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

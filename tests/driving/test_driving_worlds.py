@@ -10,7 +10,8 @@ import warnings
 import gymnasium as gym
 import numpy as np
 import pytest
-from driving_envs import IDS, WORLDS, digest, random_domain, user_environment
+from bundled_worlds import random_domain, user_environment
+from driving_envs import IDS, WORLDS, digest
 from driving_plants import ENGINES
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env

@@ -4,11 +4,13 @@ import os
 import sys
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from bundled_worlds import closed_afterwards
 from gymnasium.utils.env_checker import check_env
 
 from sim2real.domains.contract import domain_space, get_domain
@@ -30,15 +32,8 @@ def scene():
 
 @pytest.fixture
 def make():
-    envs = []
-
-    def _make(**kwargs):
-        envs.append(gym.make(ID, observation="camera", **kwargs))
-        return envs[-1]
-
-    yield _make
-    for env in envs:
-        env.close()
+    with closed_afterwards(partial(gym.make, ID, observation="camera")) as make_one:
+        yield make_one
 
 
 def marble_at(before, after):

@@ -1,15 +1,16 @@
 """What a user of ``sim2real/Labyrinth-v0`` relies on."""
 
 import hashlib
-import os
 import pickle
 import subprocess
 import sys
 import warnings
+from functools import partial
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from bundled_worlds import closed_afterwards, random_domain, user_environment
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 
@@ -27,15 +28,8 @@ CALM = {"servo_lag": 0.0, "servo_backlash": 0.0, "rolling_friction": 0.0}
 
 @pytest.fixture
 def make():
-    envs = []
-
-    def _make(**kwargs):
-        envs.append(gym.make(ID, **kwargs))
-        return envs[-1]
-
-    yield _make
-    for env in envs:
-        env.close()
+    with closed_afterwards(partial(gym.make, ID)) as make_one:
+        yield make_one
 
 
 def steer(env, seed, domain=None):
@@ -63,18 +57,6 @@ def digest(env, seed, domain=None, steps=60):
         if terminated:
             observation, _ = env.reset(options={"domain": domain or {}})
     return result.hexdigest()
-
-
-def user_environment():
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-
-
-def random_domain(env, rng, *, corners=False):
-    space = domain_space(env)
-    draws = {name: rng.uniform(p.low, p.high) for name, p in space.items()}
-    if corners:
-        draws = {name: float(rng.choice([p.low, p.high, draws[name]])) for name, p in space.items()}
-    return draws
 
 
 def test_gymnasiums_checker_has_nothing_to_say():

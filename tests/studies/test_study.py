@@ -311,7 +311,7 @@ def test_what_needs_a_source_that_failed_is_not_tried(tmp_path):
         assert whole.jobs[address].title.startswith("scratch")
     runner._settle(source, Report(0, "failed", Sim2RealError("twice")))
     assert runner._next() is None
-    assert runner._failed[source] == "Sim2RealError: twice"
+    assert runner._failed[source] == "Sim2RealError: twice."
     needy = {address for address, job in whole.jobs.items() if job.source == source}
     assert {runner._failed[address] for address in needy} == {"needs 'train own, uniform, sac, seed 0', which failed."}
 
@@ -324,7 +324,7 @@ def test_that_a_machine_is_lost_is_not_held_against_a_job_at_once(tmp_path):
         assert runner._failed == {}
         assert runner._next() == source
         runner._settle(source, Report(0, "lost", Sim2RealError("its machine died")))
-    assert runner._failed == {source: "Sim2RealError: its machine died"}
+    assert runner._failed == {source: "Sim2RealError: its machine died."}
 
 
 def test_a_full_disk_stops_the_study(tmp_path):
