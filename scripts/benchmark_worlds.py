@@ -194,7 +194,7 @@ def rendered(page: str, figures: Mapping[str, Any]) -> str:
 def curves(figures: Mapping[str, Any]) -> Figure:
     """Draw the learning curves, one panel a world and one line a seed."""
     rows = -(-len(figures) // _COLUMNS)
-    figure = Figure(figsize=(2.9 * _COLUMNS, 2.1 * rows), layout="constrained", facecolor=LIGHT.background)
+    figure = Figure(figsize=(2.9 * _COLUMNS, 2.1 * rows), layout="constrained", facecolor="white")
     panels = figure.subplots(rows, _COLUMNS, squeeze=False, sharey=True)
     for axes in panels.ravel()[len(figures) :]:
         axes.set_axis_off()

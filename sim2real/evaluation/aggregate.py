@@ -23,6 +23,11 @@ RESAMPLES = 20_000
 
 _CHUNK = 1_000_000  # values that are resampled at once
 
+Times = NDArray[np.int64]
+"""How often resamples have drawn each run of a task, shape ``(resamples, runs)``."""
+Statistic = Callable[[Sequence[Times]], Array]
+"""Maps how often the runs of every task were drawn to an outcome of each resample."""
+
 
 def interquartile_mean(scores: Sequence[ArrayLike]) -> Estimate:
     """Estimate the mean of the middle half of all runs of all tasks.
@@ -35,13 +40,17 @@ def interquartile_mean(scores: Sequence[ArrayLike]) -> Estimate:
     Raises:
         Sim2RealError: There are no tasks, a task has no runs, or a score is not finite.
     """
-    return _estimate(_interquartile_mean, _check(scores))
+    checked = _check(scores)
+    values = np.concatenate(checked)
+    order = np.argsort(values)
+    cut, count = values.size // 4, values.size
 
+    def statistic(times: Sequence[Times]) -> Array:
+        # Of each value, in rising order, how much of its copies lies between the two cuts.
+        reached = np.cumsum(np.concatenate(times, axis=1)[:, order], axis=1).clip(cut, count - cut)
+        return np.asarray(np.diff(reached, axis=1, prepend=cut) @ values[order] / (count - 2 * cut))
 
-def _interquartile_mean(resampled: Sequence[Array]) -> Array:
-    values = np.sort(np.concatenate(resampled, axis=-1), axis=-1)
-    cut = values.shape[-1] // 4
-    return np.asarray(values[..., cut : values.shape[-1] - cut].mean(axis=-1))
+    return _estimate(statistic, checked)
 
 
 def probability_of_improvement(scores: Sequence[ArrayLike], others: Sequence[ArrayLike]) -> Estimate:
@@ -60,12 +69,14 @@ def probability_of_improvement(scores: Sequence[ArrayLike], others: Sequence[Arr
     if len(first) != len(second):
         raise Sim2RealError(f"the methods have scores of {len(first)} and {len(second)} tasks; give the same tasks.")
 
-    def statistic(resampled: Sequence[Array]) -> Array:
-        wins = []
-        for x, y in zip(resampled[: len(first)], resampled[len(first) :], strict=True):
-            lead = x[..., :, None] - y[..., None, :]
-            wins.append(((lead > 0) + 0.5 * (lead == 0)).mean(axis=(-2, -1)))
-        return np.asarray(np.mean(wins, axis=0))
+    wins = [(x[:, None] > y) + 0.5 * (x[:, None] == y) for x, y in zip(first, second, strict=True)]
+
+    def statistic(times: Sequence[Times]) -> Array:
+        shares = [
+            ((drawn @ won) * others_drawn).sum(axis=1) / won.size
+            for drawn, won, others_drawn in zip(times[: len(first)], wins, times[len(first) :], strict=True)
+        ]
+        return np.asarray(sum(shares) / len(shares))
 
     return _estimate(statistic, [*first, *second])
 
@@ -93,14 +104,13 @@ def performance_profile(scores: Sequence[ArrayLike], thresholds: ArrayLike) -> P
         Sim2RealError: See :func:`interquartile_mean`.
     """
     levels, checked = np.asarray(thresholds, dtype=np.float64), _check(scores)
+    shares = np.concatenate([(task[:, None] > levels) / (task.size * len(checked)) for task in checked])
 
-    def statistic(resampled: Sequence[Array]) -> Array:
-        above = [(x[..., None] > levels).mean(axis=-2) for x in resampled]
-        return np.asarray(np.mean(above, axis=0))
+    def statistic(times: Sequence[Times]) -> Array:
+        return np.asarray(np.concatenate(times, axis=1).astype(np.float64) @ shares)
 
-    share, outcomes = statistic(checked), _outcomes(statistic, checked, levels.size)
-    low, high = np.quantile(outcomes, [0.025, 0.975], axis=0)
-    return Profile(levels, share, low, high)
+    low, high = np.quantile(_outcomes(statistic, checked), [0.025, 0.975], axis=0)
+    return Profile(levels, statistic(_once(checked))[0], low, high)
 
 
 def _check(scores: Sequence[ArrayLike]) -> list[Array]:
@@ -114,21 +124,29 @@ def _check(scores: Sequence[ArrayLike]) -> list[Array]:
     return arrays
 
 
-def _estimate(statistic: Callable[[Sequence[Array]], Array], scores: Sequence[Array]) -> Estimate:
-    value = float(statistic(scores))
+def _estimate(statistic: Statistic, scores: Sequence[Array]) -> Estimate:
+    value = float(statistic(_once(scores))[0])
     if all(task.size == 1 for task in scores):  # resampling would only repeat it
         return Estimate(value)
     low, high = np.quantile(_outcomes(statistic, scores), [0.025, 0.975])
     return Estimate(value, float(low), float(high))
 
 
-def _outcomes(statistic: Callable[[Sequence[Array]], Array], scores: Sequence[Array], width: int = 1) -> Array:
+def _once(scores: Sequence[Array]) -> list[Times]:
+    """Return the resample that is the scores themselves: each run once."""
+    return [np.ones((1, task.size), dtype=np.int64) for task in scores]
+
+
+def _outcomes(statistic: Statistic, scores: Sequence[Array]) -> Array:
     """Return a statistic of :data:`RESAMPLES` stratified resamples, the same for the same scores."""
     rng, found = np.random.default_rng(0), []
-    size = sum(task.size for task in scores) * max(width, *(task.size for task in scores))
-    rows = max(1, _CHUNK // size)
+    rows = max(1, _CHUNK // sum(task.size for task in scores))
     for start in range(0, RESAMPLES, rows):
         count = min(rows, RESAMPLES - start)
-        drawn: list[NDArray[np.int64]] = [rng.integers(task.size, size=(count, task.size)) for task in scores]
-        found.append(statistic([task[rows_] for task, rows_ in zip(scores, drawn, strict=True)]))
+        found.append(statistic([_draw(rng, count, task.size) for task in scores]))
     return np.concatenate(found)
+
+
+def _draw(rng: np.random.Generator, count: int, runs: int) -> Times:
+    drawn = rng.integers(runs, size=(count, runs)) + runs * np.arange(count)[:, None]
+    return np.bincount(drawn.ravel(), minlength=count * runs).reshape(count, runs)

@@ -10,9 +10,9 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from sim2real.errors import Sim2RealError
-from sim2real.studies.plots import DARK, LIGHT, Theme, to_svg
+from sim2real.studies.plots import darkened, to_svg
 
-Draw = Callable[[Theme, bool], Figure]
+Draw = Callable[..., Figure]
 
 
 def paragraph(kind: str, text: str) -> str:
@@ -74,18 +74,24 @@ def video(film: Path, poster: Path, label: str, caption: str) -> str:
 
 
 def figure(draw: Draw, alt: str, caption: str) -> str:
-    """Return a figure in four versions, of which the browser shows the one for its width and colour scheme."""
+    """Return a figure in four versions, of which the browser shows the one for its width and colour scheme.
 
-    def source(theme: Theme, narrow: bool) -> str:
-        encoded = base64.b64encode(to_svg(draw(theme, narrow)).encode()).decode()
-        return f"data:image/svg+xml;base64,{encoded}"
+    Args:
+        draw: Draws it, for a phone with ``narrow=True``.
+        alt: What it shows, for who does not see it.
+        caption: Below it.
+    """
 
+    def source(svg: str) -> str:
+        return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+
+    wide, narrow = (to_svg(draw(narrow=narrow)) for narrow in (False, True))
     phone, dark = "(max-width: 40rem)", "(prefers-color-scheme: dark)"
     return (
         "<figure><picture>"
-        f'<source media="{phone} and {dark}" srcset="{source(DARK, True)}">'
-        f'<source media="{phone}" srcset="{source(LIGHT, True)}">'
-        f'<source media="{dark}" srcset="{source(DARK, False)}">'
-        f'<img src="{source(LIGHT, False)}" alt="{escape(alt)}">'
+        f'<source media="{phone} and {dark}" srcset="{source(darkened(narrow))}">'
+        f'<source media="{phone}" srcset="{source(narrow)}">'
+        f'<source media="{dark}" srcset="{source(darkened(wide))}">'
+        f'<img src="{source(wide)}" alt="{escape(alt)}">'
         f"</picture><figcaption>{escape(caption)}</figcaption></figure>"
     )

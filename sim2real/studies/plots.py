@@ -17,6 +17,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
@@ -30,9 +31,8 @@ from sim2real.studies.summary import METRIC_WORDS, SHORT_WORDS, metric_number, s
 
 @dataclass(frozen=True, kw_only=True)
 class Theme:
-    """Colours of a figure on one background."""
+    """Colours of a figure on one background; figures are drawn in those of :data:`LIGHT`."""
 
-    background: str
     text: str
     muted: str
     grid: str
@@ -43,7 +43,6 @@ class Theme:
 
 
 LIGHT = Theme(
-    background="#ffffff",
     text="#22262b",
     muted="#5c636b",
     grid="#e4e6e8",
@@ -53,7 +52,6 @@ LIGHT = Theme(
     verdicts={"pays": "#007a5a", "does-not-pay": "#b84300", "undecided": "#5c636b"},
 )
 DARK = Theme(
-    background="#1c1f24",
     text="#e7e9ec",
     muted="#a3abb5",
     grid="#343a42",
@@ -63,6 +61,9 @@ DARK = Theme(
     verdicts={"pays": "#2fc39a", "does-not-pay": "#ff9b57", "undecided": "#a3abb5"},
 )
 
+_DARKER = {
+    getattr(LIGHT, name): getattr(DARK, name) for name in ("text", "muted", "grid", "transfer", "scratch", "zero_shot")
+} | {LIGHT.verdicts[verdict]: DARK.verdicts[verdict] for verdict in LIGHT.verdicts}
 _FONTS = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', sans-serif"  # as the page around it
 _NEEDLESS = (r"font-family: 'DejaVu Sans'[^;\"]*; ", r"<metadata>.*?</metadata>", r' transform="rotate\(-0 [^"]*"')
 _LABEL_GAP = 0.06  # of the axes height: direct labels closer than this would touch
@@ -74,7 +75,6 @@ def curves_figure(
     success: Mapping[str, Curves],
     threshold: float | None,
     *,
-    theme: Theme = LIGHT,
     narrow: bool = False,
 ) -> Figure:
     """Draw mean learning curves with 95 % bands over seeds, one panel for return and one for success.
@@ -85,7 +85,6 @@ def curves_figure(
         returns: Return by arm.
         success: Success rate by arm; empty where the env reports no success.
         threshold: Return that the time to threshold is measured to, drawn as a dotted line.
-        theme: Colours.
         narrow: Whether to stack the panels, for a phone.
     """
     panels = 2 if success else 1
@@ -93,20 +92,19 @@ def curves_figure(
     figure = Figure(figsize=size, layout="constrained", facecolor="none")
     figure.get_layout_engine().set(hspace=0.08, wspace=0.04)  # type: ignore[union-attr, call-arg]
     axes = figure.subplots(panels if narrow else 1, 1 if narrow else panels, squeeze=False).ravel()
-    _draw_panel(axes[0], returns, threshold, theme, "Return", "mean return per episode")
+    _draw_panel(axes[0], returns, threshold, "Return", "mean return per episode")
     if success:
         shares = {arm: Curves(curve.steps, 100 * curve.values) for arm, curve in success.items()}
         axes[1].set_ylim(-3, 103)
-        _draw_panel(axes[1], shares, None, theme, "Success", "episodes that end in success [%]")
+        _draw_panel(axes[1], shares, None, "Success", "episodes that end in success [%]")
     return figure
 
 
-def metrics_figure(result: Mapping[str, Any], *, theme: Theme = LIGHT, narrow: bool = False) -> Figure:
+def metrics_figure(result: Mapping[str, Any], *, narrow: bool = False) -> Figure:
     """Draw each metric with its interval on an axis of its own, beside the value that means 'no difference'.
 
     Args:
         result: The content of ``result.json``.
-        theme: Colours.
         narrow: Whether to draw for a phone.
     """
     names = shown_metrics(result)
@@ -114,7 +112,7 @@ def metrics_figure(result: Mapping[str, Any], *, theme: Theme = LIGHT, narrow: b
     figure = Figure(figsize=(4.4 if narrow else 9.6, height * len(names) + 0.3), layout="constrained", facecolor="none")
     figure.get_layout_engine().set(hspace=0.06)  # type: ignore[union-attr, call-arg]
     for axis, name in zip(figure.subplots(len(names), 1, squeeze=False).ravel(), names, strict=True):
-        _draw_metric(axis, name, result[name], theme, narrow)
+        _draw_metric(axis, name, result[name], narrow)
     return figure
 
 
@@ -126,7 +124,8 @@ def to_svg(figure: Figure) -> str:
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": "sim2real", "svg.fonttype": "none"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        # Not savefig, which draws everything once more to find out how large it is.
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :].replace("<svg", f'<svg font-family="{_FONTS}"', 1)
     for needless in _NEEDLESS:
@@ -135,40 +134,43 @@ def to_svg(figure: Figure) -> str:
     return re.sub(r"\n\s*", "\n", text)
 
 
+def darkened(svg: str) -> str:
+    """Return a figure as SVG with the colours for a dark page in the place of those for a light one."""
+    return re.sub("|".join(_DARKER), lambda color: _DARKER[color[0]], svg)
+
+
 def plain(text: str) -> str:
     """Return a text that Matplotlib takes for nothing but text: between dollars it would see mathematics."""
     return text.replace("$", r"\$")
 
 
-def write_png(figure: Figure, path: Path, theme: Theme = LIGHT) -> None:
+def write_png(figure: Figure, path: Path) -> None:
     """Write a figure as a PNG image.
 
     Raises:
         Sim2RealError: The file cannot be written.
     """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=160, facecolor=theme.background, bbox_inches="tight", pad_inches=0.25)
+    figure.savefig(buffer, format="png", dpi=160, facecolor="white", bbox_inches="tight", pad_inches=0.25)
     write_atomic(path, buffer.getvalue())
 
 
-def arm_style(arm: str, theme: Theme) -> tuple[str, str]:
+def arm_style(arm: str) -> tuple[str, str]:
     """Return colour and line style of an arm."""
-    return {"scratch": (theme.scratch, "--"), "zero-shot": (theme.zero_shot, "-.")}.get(arm, (theme.transfer, "-"))
+    return {"scratch": (LIGHT.scratch, "--"), "zero-shot": (LIGHT.zero_shot, "-.")}.get(arm, (LIGHT.transfer, "-"))
 
 
-def _draw_panel(
-    axes: Axes, arms: Mapping[str, Curves], threshold: float | None, theme: Theme, title: str, label: str
-) -> None:
-    style(axes, theme)
-    axes.set_title(title, loc="left", color=theme.text, fontsize=11, fontweight="bold", pad=10)
-    axes.set_xlabel("target steps", color=theme.muted, fontsize=9)
-    axes.set_ylabel(label, color=theme.muted, fontsize=9)
-    axes.grid(axis="y", color=theme.grid, linewidth=0.8)
+def _draw_panel(axes: Axes, arms: Mapping[str, Curves], threshold: float | None, title: str, label: str) -> None:
+    style(axes)
+    axes.set_title(title, loc="left", color=LIGHT.text, fontsize=11, fontweight="bold", pad=10)
+    axes.set_xlabel("target steps", color=LIGHT.muted, fontsize=9)
+    axes.set_ylabel(label, color=LIGHT.muted, fontsize=9)
+    axes.grid(axis="y", color=LIGHT.grid, linewidth=0.8)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(EngFormatter(sep="") if _budget(arms) >= 10_000 else FuncFormatter(_thousands))
     labels = []
     for arm, curves in arms.items():
-        color, line = arm_style(arm, theme)
+        color, line = arm_style(arm)
         constant = curves.steps.size == 1
         steps = np.array([0, _budget(arms)]) if constant else curves.steps
         mean = np.repeat(curves.mean, 2) if constant else curves.mean
@@ -187,52 +189,52 @@ def _draw_panel(
         if pad > 1 and max(map(abs, ends)) >= 1000:
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     if threshold is not None:
-        axes.axhline(threshold, color=theme.muted, linestyle=":", linewidth=1.2, zorder=1)
-        labels.append((threshold, "threshold", theme.muted))
+        axes.axhline(threshold, color=LIGHT.muted, linestyle=":", linewidth=1.2, zorder=1)
+        labels.append((threshold, "threshold", LIGHT.muted))
     _label_at_right(axes, labels)
 
 
-def _draw_metric(axes: Axes, name: str, entry: Mapping[str, Any], theme: Theme, narrow: bool) -> None:
-    style(axes, theme)
+def _draw_metric(axes: Axes, name: str, entry: Mapping[str, Any], narrow: bool) -> None:
+    style(axes)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     neutral = 1.0 if name == "time_to_threshold_ratio" else 0.0
     value, ends, verdict = entry["value"], entry["ci95"], entry["verdict"]
-    color = theme.verdicts[verdict]
+    color = LIGHT.verdicts[verdict]
     shown = [neutral, *([] if value is None else [value]), *(ends or [])]
     spread = max(shown) - min(shown) or 1.0
     axes.set_xlim(min(shown) - 0.08 * spread, max(shown) + 0.08 * spread)
     axes.set_ylim(-1, 1)
-    axes.axvline(neutral, color=theme.muted, linewidth=1.2)
+    axes.axvline(neutral, color=LIGHT.muted, linewidth=1.2)
     if ends is not None:
         axes.plot(ends, [0, 0], color=color, linewidth=5, alpha=0.45, solid_capstyle="round")
     if value is not None:
         axes.plot(value, 0, marker=_MARKERS[verdict], color=color, markersize=8)
     else:
-        axes.text(0.5, 0.62, "not defined here", transform=axes.transAxes, color=theme.muted, fontsize=9, ha="center")
+        axes.text(0.5, 0.62, "not defined here", transform=axes.transAxes, color=LIGHT.muted, fontsize=9, ha="center")
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: metric_number(name, x)))
     axes.tick_params(labelsize=8)
     words = f"{METRIC_WORDS[name][0]}{' [points]' if name == 'success_gain' else ''}"
     if narrow:
-        axes.set_title(words, loc="left", fontsize=9.5, color=theme.text, pad=2)
+        axes.set_title(words, loc="left", fontsize=9.5, color=LIGHT.text, pad=2)
         axes.set_title(SHORT_WORDS[verdict], loc="right", fontsize=9.5, color=color, pad=2, fontweight="bold")
     else:
-        axes.text(-0.02, 0.5, words, transform=axes.transAxes, ha="right", va="center", fontsize=10, color=theme.text)
+        axes.text(-0.02, 0.5, words, transform=axes.transAxes, ha="right", va="center", fontsize=10, color=LIGHT.text)
         axes.text(
             1.02, 0.5, SHORT_WORDS[verdict], transform=axes.transAxes, va="center", fontsize=10, color=color,
             fontweight="bold",
         )  # fmt: skip
 
 
-def style(axes: Axes, theme: Theme) -> None:
+def style(axes: Axes) -> None:
     """Give axes the look of all figures."""
     axes.set_facecolor("none")
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
-        axes.spines[side].set_color(theme.grid)
-    axes.tick_params(colors=theme.muted, labelsize=8.5, length=3)
+        axes.spines[side].set_color(LIGHT.grid)
+    axes.tick_params(colors=LIGHT.muted, labelsize=8.5, length=3)
     axes.set_axisbelow(True)
 
 

@@ -72,7 +72,7 @@ def write_report(folder: str | Path) -> Path:
         section(
             "Learning curves",
             figure(
-                lambda theme, narrow: curves_figure(returns, success, threshold, theme=theme, narrow=narrow),
+                partial(curves_figure, returns, success, threshold),
                 _describe_curves(result, returns),
                 "Means over seeds of the evaluations in the target world; bands are 95 % intervals over seeds."
                 if many
@@ -84,7 +84,7 @@ def write_report(folder: str | Path) -> Path:
             "Metrics",
             _metrics(result)
             + figure(
-                lambda theme, narrow: metrics_figure(result, theme=theme, narrow=narrow),
+                partial(metrics_figure, result),
                 f"The metrics of the table above as points{' with their 95 % intervals' if many else ''}.",
                 f"Point{' and 95 % interval' if many else ''} of each metric, each on its own axis. The vertical line "
                 "means no difference.",

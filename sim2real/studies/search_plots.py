@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 
-from sim2real.studies.plots import LIGHT, Theme, style
+from sim2real.studies.plots import LIGHT, style
 from sim2real.studies.search import Search
 from sim2real.studies.search_space import Choice, Dimension
 
@@ -21,13 +21,12 @@ _COLUMNS = 3
 _MARGIN = 1.1  # factor beyond the ends of a logarithmic axis
 
 
-def search_figure(search: Search, trials: Sequence[Trial], theme: Theme = LIGHT) -> Figure:
+def search_figure(search: Search, trials: Sequence[Trial]) -> Figure:
     """Draw the value of each trial over its number, with the best so far, and over the values that it had.
 
     Args:
         search: What was searched.
         trials: Those that are done are drawn.
-        theme: Colours.
     """
     done = [trial for trial in trials if trial.state == "done"]
     panels = 1 + len(search.dimensions)
@@ -38,32 +37,32 @@ def search_figure(search: Search, trials: Sequence[Trial], theme: Theme = LIGHT)
     for axes in grid[panels:]:
         axes.set_axis_off()
     for index, axes in enumerate(grid[:panels]):
-        style(axes, theme)
-        axes.grid(axis="y", color=theme.grid, linewidth=0.8)
+        style(axes)
+        axes.grid(axis="y", color=LIGHT.grid, linewidth=0.8)
         if search.objective.measure == "success":
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         if index % columns == 0:
-            axes.set_ylabel(search.objective.measure, color=theme.muted, fontsize=9)
-    _draw_history(grid[0], done, theme)
+            axes.set_ylabel(search.objective.measure, color=LIGHT.muted, fontsize=9)
+    _draw_history(grid[0], done)
     for axes, dimension in zip(grid[1:panels], search.dimensions, strict=True):
-        _draw_slice(axes, dimension, done, theme)
+        _draw_slice(axes, dimension, done)
     return figure
 
 
-def _draw_history(axes: Axes, done: Sequence[Trial], theme: Theme) -> None:
+def _draw_history(axes: Axes, done: Sequence[Trial]) -> None:
     numbers = [trial.number for trial in done]
     values = [trial.value or 0.0 for trial in done]
     best = [max(values[: index + 1]) for index in range(len(values))]
-    axes.scatter(numbers, values, color=theme.transfer, s=16, zorder=2)
-    axes.step(numbers, best, where="post", color=theme.scratch, linewidth=1.4, zorder=1)
-    axes.set_xlabel("trial (line: best so far)", color=theme.muted, fontsize=9)
+    axes.scatter(numbers, values, color=LIGHT.transfer, s=16, zorder=2)
+    axes.step(numbers, best, where="post", color=LIGHT.scratch, linewidth=1.4, zorder=1)
+    axes.set_xlabel("trial (line: best so far)", color=LIGHT.muted, fontsize=9)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 
-def _draw_slice(axes: Axes, dimension: Dimension, done: Sequence[Trial], theme: Theme) -> None:
+def _draw_slice(axes: Axes, dimension: Dimension, done: Sequence[Trial]) -> None:
     values = [trial.value or 0.0 for trial in done]
     given = [trial.values[dimension.name] for trial in done]
-    axes.set_xlabel(dimension.name, color=theme.muted, fontsize=9)
+    axes.set_xlabel(dimension.name, color=LIGHT.muted, fontsize=9)
     if isinstance(dimension, Choice):
         labels = [str(label) for label in dimension.labels]
         given = [labels.index(str(dimension.label(value))) for value in given]
@@ -78,6 +77,6 @@ def _draw_slice(axes: Axes, dimension: Dimension, done: Sequence[Trial], theme: 
         axes.xaxis.set_minor_formatter(NullFormatter())
     # Later trials are darker: where the search has looked last.
     axes.scatter(
-        given, values, c=[trial.number for trial in done], cmap="Blues", edgecolors=theme.transfer, linewidths=0.8,
+        given, values, c=[trial.number for trial in done], cmap="Blues", edgecolors=LIGHT.transfer, linewidths=0.8,
         s=20, vmin=-0.5 * max(1, len(done)), zorder=2,
     )  # fmt: skip

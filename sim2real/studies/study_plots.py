@@ -11,7 +11,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 
 from sim2real.evaluation.aggregate import Profile
 from sim2real.evaluation.metrics import Curves
-from sim2real.studies.plots import LIGHT, Theme, arm_style, plain, style
+from sim2real.studies.plots import LIGHT, arm_style, plain, style
 from sim2real.studies.summary import SYMBOLS
 
 _COLUMNS = {False: 4, True: 2}
@@ -20,15 +20,12 @@ _LETTER = 0.55 / 72
 """Width of a letter over its size in points [inch]."""
 
 
-def verdict_map(
-    verdicts: Mapping[tuple[str, str], tuple[str, str]], title: str, *, theme: Theme = LIGHT, narrow: bool = False
-) -> Figure:
+def verdict_map(verdicts: Mapping[tuple[str, str], tuple[str, str]], title: str, *, narrow: bool = False) -> Figure:
     """Draw a field for each pair of source (row) and target (column), in the colour of its verdict.
 
     Args:
         verdicts: By (source, target): the verdict, ``""`` where there is none, and what to write below its symbol.
         title: Above the map.
-        theme: Colours.
         narrow: Whether to draw for a phone.
     """
     sources = list(dict.fromkeys(source for source, _ in verdicts))
@@ -36,22 +33,22 @@ def verdict_map(
     width = 4.4 if narrow else 9.6
     figure = Figure(figsize=(width, 0.9 + 0.62 * len(sources)), layout="constrained", facecolor="none")
     axes = figure.subplots()
-    style(axes, theme)
-    axes.set_title(plain(title), loc="left", color=theme.text, fontsize=11, fontweight="bold", pad=10)
+    style(axes)
+    axes.set_title(plain(title), loc="left", color=LIGHT.text, fontsize=11, fontweight="bold", pad=10)
     for (source, target), (verdict, text) in verdicts.items():
         x, y = targets.index(target), sources.index(source)
-        color = theme.verdicts.get(verdict, theme.grid)
+        color = LIGHT.verdicts.get(verdict, LIGHT.grid)
         axes.add_patch(Rectangle((x + 0.04, y + 0.06), 0.92, 0.88, color=color, alpha=0.2 if verdict else 0.5))
         axes.text(x + 0.5, y + 0.32, SYMBOLS.get(verdict, "·"), color=color, ha="center", va="center", fontsize=11)
-        axes.text(x + 0.5, y + 0.68, text, color=theme.text, ha="center", va="center", fontsize=7.5 if narrow else 9)
+        axes.text(x + 0.5, y + 0.68, text, color=LIGHT.text, ha="center", va="center", fontsize=7.5 if narrow else 9)
     axes.set_xlim(0, len(targets))
     axes.set_ylim(len(sources), 0)
     size = 8 if narrow else 9
     for axis, names, room in ((axes.xaxis, targets, 0.7 * width / len(targets)), (axes.yaxis, sources, 0.25 * width)):
         axis.set_ticks([place + 0.5 for place in range(len(names))], [_wrapped(name, room, size) for name in names])
     axes.tick_params(length=0, labelsize=size)
-    axes.set_xlabel("target", color=theme.muted, fontsize=9)
-    axes.set_ylabel("source", color=theme.muted, fontsize=9)
+    axes.set_xlabel("target", color=LIGHT.muted, fontsize=9)
+    axes.set_ylabel("source", color=LIGHT.muted, fontsize=9)
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
     return figure
@@ -62,7 +59,6 @@ def cells_figure(
     label: str,
     *,
     rate: bool = False,
-    theme: Theme = LIGHT,
     narrow: bool = False,
 ) -> Figure:
     """Draw the mean learning curves of every cell, one panel each, with a thin line for every seed.
@@ -71,7 +67,6 @@ def cells_figure(
         cells: Title and curves by arm.
         label: Of the vertical axes.
         rate: Whether values are shares, shown in percent on the same scale everywhere.
-        theme: Colours.
         narrow: Whether to draw for a phone.
     """
     columns = min(_COLUMNS[narrow], len(cells))
@@ -83,11 +78,11 @@ def cells_figure(
         axes.set_axis_off()
     for index, (title, arms) in enumerate(cells):
         axes = panels[index]
-        style(axes, theme)
-        axes.set_title(_wrapped(title, width / columns - 0.4, size), loc="left", color=theme.text, fontsize=size)
+        style(axes)
+        axes.set_title(_wrapped(title, width / columns - 0.4, size), loc="left", color=LIGHT.text, fontsize=size)
         budget = max(curves.budget for curves in arms.values())
         for arm, curves in arms.items():
-            color, line = arm_style(arm, theme)
+            color, line = arm_style(arm)
             constant = curves.steps.size == 1
             steps = [0, budget] if constant else curves.steps
             for values in () if constant else curves.values:
@@ -97,36 +92,36 @@ def cells_figure(
         axes.set_xlim(0, budget)
         axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        axes.grid(axis="y", color=theme.grid, linewidth=0.6)
+        axes.grid(axis="y", color=LIGHT.grid, linewidth=0.6)
         if rate:
             axes.set_ylim(-0.04, 1.04)
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+            axes.tick_params(labelleft=index % columns == 0)
         if index % columns == 0:
-            axes.set_ylabel(label, color=theme.muted, fontsize=8)
+            axes.set_ylabel(label, color=LIGHT.muted, fontsize=8)
         if index + columns >= len(cells):
-            axes.set_xlabel("target steps", color=theme.muted, fontsize=8)
+            axes.set_xlabel("target steps", color=LIGHT.muted, fontsize=8)
     lines = {line.get_label(): line for axes in panels[: len(cells)] for line in axes.get_lines()}
     named = {str(name): line for name, line in lines.items() if not str(name).startswith("_")}
     figure.legend(
         named.values(), named.keys(), loc="outside lower center", ncols=3, frameon=False, fontsize=8.5,
-        labelcolor=theme.text,
+        labelcolor=LIGHT.text,
     )  # fmt: skip
     return figure
 
 
-def profiles_figure(profiles: Mapping[str, Profile], *, theme: Theme = LIGHT, narrow: bool = False) -> Figure:
+def profiles_figure(profiles: Mapping[str, Profile], *, narrow: bool = False) -> Figure:
     """Draw which share of runs reaches more than each success, one line with its band an arm.
 
     Args:
         profiles: By arm.
-        theme: Colours.
         narrow: Whether to draw for a phone.
     """
     figure = Figure(figsize=(4.4 if narrow else 7.0, 3.3), layout="constrained", facecolor="none")
     axes = figure.subplots()
-    style(axes, theme)
+    style(axes)
     for number, (arm, profile) in enumerate(profiles.items()):
-        color, line = arm_style(arm, theme)
+        color, line = arm_style(arm)
         axes.step(
             profile.thresholds, profile.share, where="post", color=color, linestyle=line, linewidth=2, label=plain(arm)
         )
@@ -136,12 +131,12 @@ def profiles_figure(profiles: Mapping[str, Profile], *, theme: Theme = LIGHT, na
         )  # fmt: skip
     axes.set_xlim(0, 1)
     axes.set_ylim(-0.02, 1.02)
-    axes.set_xlabel("final success τ", color=theme.muted, fontsize=9)
-    axes.set_ylabel("runs with more than τ", color=theme.muted, fontsize=9)
+    axes.set_xlabel("final success τ", color=LIGHT.muted, fontsize=9)
+    axes.set_ylabel("runs with more than τ", color=LIGHT.muted, fontsize=9)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1.0))
-    axes.grid(color=theme.grid, linewidth=0.6)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9, labelcolor=theme.text)
+    axes.grid(color=LIGHT.grid, linewidth=0.6)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9, labelcolor=LIGHT.text)
     return figure
 
 

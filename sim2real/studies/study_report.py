@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -32,7 +33,7 @@ PANELS = 24
 """Cells whose curves are drawn."""
 FILMS = 12
 """Cells whose films are shown."""
-SWEPT = 12
+SWEPT = 6
 """Cells whose sweeps are drawn."""
 _THRESHOLDS = np.linspace(0.0, 1.0, 101)
 
@@ -163,9 +164,7 @@ def _maps(cells: Sequence[Mapping[str, Any]], command: str) -> list[str]:
         groups[cell["method"], cell["steps"]][source_words(cell), cell["target"]] = (verdict, text)
     body = "".join(
         figure(
-            lambda theme, narrow, found=found, words=f"{method}, {steps:,} steps": verdict_map(  # type: ignore[misc]
-                found, words, theme=theme, narrow=narrow
-            ),
+            partial(verdict_map, found, f"{method}, {steps:,} steps"),
             "; ".join(
                 f"{source} into {target}: {verdict or text}" for (source, target), (verdict, text) in found.items()
             ),
@@ -205,7 +204,7 @@ def _overall(
         parts.append(
             table(f"{method}, over {len(scores['scratch'])} cells", head, rows, cards=True)
             + figure(
-                lambda theme, narrow, profiles=profiles: profiles_figure(profiles, theme=theme, narrow=narrow),  # type: ignore[misc]
+                partial(profiles_figure, profiles),
                 f"Share of runs of {', '.join(profiles)} above each final success.",
                 f"Share of runs that end with more than a success τ: {method} beside scratch and zero-shot."
                 f"{' Bands are 95 % intervals.' if seeds > 1 else ''}",
@@ -234,9 +233,7 @@ def _learning(
         if panels:
             parts.append(
                 figure(
-                    lambda theme, narrow, panels=panels, label=label, key=key: cells_figure(  # type: ignore[misc]
-                        panels, label, rate=key == "success_rate", theme=theme, narrow=narrow
-                    ),
+                    partial(cells_figure, panels, label, rate=key == "success_rate"),
                     f"Learning curves of {len(panels)} cells: {label} over target steps.",
                     "Means over seeds, and thin lines for the seeds, of the evaluations in the target."
                     if seeds > 1
@@ -268,7 +265,7 @@ def _robustness(judged: Sequence[Mapping[str, Any]], folder: Path, command: str)
             )
             parts.append(
                 figure(
-                    lambda theme, narrow, found=found, draw=draw: draw(found, theme=theme, narrow=narrow),  # type: ignore[misc]
+                    partial(draw, found),
                     f"{title}: success or return as {' and '.join(names)} go from end to end. {_summary(found)}",
                     f"{title}. {_summary(found)} {drawn}",
                 )

@@ -15,7 +15,6 @@ from sim2real.errors import Sim2RealError
 from sim2real.evaluation.evaluate import evaluate
 from sim2real.evaluation.robustness import Robustness, Swept, SweptCell, sweep
 from sim2real.evaluation.statistics import proportion_interval
-from sim2real.studies.plots import DARK
 from sim2real.studies.robustness_plots import heat_maps_figure, robustness_figure
 
 PLANE = "tests/Plane-v0"
@@ -180,7 +179,7 @@ def test_the_figure_has_units_the_range_of_training_and_an_interval(source):
     target = World.of(PLANE).with_domain({"a": 0.75}, "far")
     policies = {"finetune": source.policy, "scratch": drew(source.policy, "uniform")}
     found = {arm: sweep(policy, target, parameters=["a"], points=3, episodes=4) for arm, policy in policies.items()}
-    figure = robustness_figure(found, theme=DARK, narrow=True)
+    figure = robustness_figure(found, narrow=True)
     axes = figure.axes[0]
     assert axes.get_xlabel() == "a [m]"
     assert axes.get_ylabel() == "success"
