@@ -132,7 +132,7 @@ def test_the_area_under_a_curve_is_the_mean_over_the_training():
     assert high == pytest.approx(2.776445 * np.sqrt(2.0 / 3.0), rel=1e-6)  # t of 4 degrees of freedom
 
 
-@pytest.mark.parametrize("world", ["Pendulum", "PandaReach"])
+@pytest.mark.parametrize("world", ["Pendulum-v1", "PandaReach"])
 def test_the_fast_learner_learns_what_the_stock_one_does(world):
     found = [one for one in RESULTS["figures"] if one["name"].startswith(f"{world}, difference of the means")]
     assert len(found) == 1

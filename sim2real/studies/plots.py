@@ -125,7 +125,7 @@ def to_svg(figure: Figure) -> str:
     with mpl.rc_context({"svg.hashsalt": "sim2real", "svg.fonttype": "none"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         # Not savefig, which draws everything once more to find out how large it is.
-        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
     text = buffer.getvalue()
     text = text[text.index("<svg") :].replace("<svg", f'<svg font-family="{_FONTS}"', 1)
     for needless in _NEEDLESS:
