@@ -234,7 +234,7 @@ def _check(entry: object, keys: Mapping[str, type | tuple[type, ...]], where: st
 def _check_estimate(entry: Mapping[str, Any], key: str, where: str, work: str) -> None:
     _check(entry, {key: _NUMBER, "ci95": (list, type(None))}, where, work)
     interval = entry["ci95"]
-    numbers = [value for value in (entry[key], *(interval or ())) if value is not None]
+    numbers = [*([] if entry[key] is None else [entry[key]]), *(interval or ())]
     if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in numbers) or not all(
         map(math.isfinite, numbers)
     ):

@@ -75,7 +75,7 @@ def few_seeds(result: Mapping[str, Any]) -> str:
 
 def over_seeds(seeds: int) -> str:
     """Return what a value with its interval is, as a caption says it."""
-    return "means over seeds with 95 % intervals" if seeds > 1 else "of the one seed"
+    return "means over seeds with 95 % intervals" if seeds > 1 else "values of the one seed"
 
 
 def did_harm(result: Mapping[str, Any]) -> bool:

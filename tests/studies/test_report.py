@@ -272,6 +272,10 @@ def test_names_are_escaped(tmp_path):
             lambda text: re.sub(r'"ci95": \[[^]]*\]', '"ci95": [NaN, 1]', text, count=1),
             r"jumpstart: value = \S+, ci95 = \[nan, 1\] are not numbers; run the transfer again",
         ),
+        (
+            lambda text: re.sub(r'"ci95": \[[^]]*\]', '"ci95": [null, 1]', text, count=1),
+            r"ci95 = \[None, 1\] are not numbers",
+        ),
         (lambda text: re.sub(r'"seeds": \[[^]]*\]', '"seeds": ["a"]', text), r"seeds = \['a'\] are not whole numbers"),
     ],
 )
