@@ -18,6 +18,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,7 @@ def main() -> None:
     if not arguments.render:
         bench = Bench(peers=arguments.venv, rounds=arguments.rounds)
         races = Races(Kept(KEPT["race"]), arguments.venv)
-        parts: dict[str, Callable[[], Iterator[Figure]]] = {
-            name: (lambda part=part: part(bench))
-            for name, part in PARTS.items()  # type: ignore[misc]
-        }
+        parts: dict[str, Callable[[], Iterator[Figure]]] = {name: partial(part, bench) for name, part in PARTS.items()}
         parts["curves"] = lambda: curves.figures(Kept(KEPT["curves"]))
         parts["race"] = races.figures
         for name in arguments.only:
@@ -90,7 +88,8 @@ def renewed(results: Mapping[str, Any], part: str, figures: list[dict[str, Any]]
 def rendered(page: str, results: Mapping[str, Any]) -> str:
     """Return docs/learning.md with its tables made from the figures."""
     note = (
-        f"Medians of {results['rounds']} rounds (races: of three seeds), in brackets the smallest and the largest. "
+        f"Medians of {results['rounds']} rounds (of ten seeds where what is learned is compared, of three in races; of "
+        "cores and memory one measurement), in brackets the smallest and the largest. "
         f"{results['cores']} cores, {results['machine']}"
     )
     return replace_tables(page, Path(__file__).name, part_tables(results, TITLES, note))

@@ -36,14 +36,13 @@ def figures(kept: Kept) -> Iterator[Figure]:
     for world, measure in WORLDS.items():
         name = world.rpartition("/")[2].removesuffix("-v0")
         ours, theirs = ([area(kept[f"{side}, {world}, seed {n}"], measure) for n in range(SEEDS)] for side in SIDES)
-        digits, unit = (0, "") if measure == "return_mean" else (3, "")
-        what = "return" if measure == "return_mean" else "success"
-        yield figure("curves", f"{name}, mean {what} over the training, Stable-Baselines3", theirs, unit, digits=digits)
-        yield figure("curves", f"{name}, mean {what} over the training, FastSAC", ours, unit, digits=digits)
+        what, digits = ("return", 0) if measure == "return_mean" else ("success", 3)
+        yield figure("curves", f"{name}, mean {what} over the training, Stable-Baselines3", theirs, "", digits=digits)
+        yield figure("curves", f"{name}, mean {what} over the training, FastSAC", ours, "", digits=digits)
         low, high = difference(ours, theirs)
         yield Figure(
             part="curves", name=f"{name}, difference of the means over seeds, and its 95 % interval",
-            value=float(np.mean(ours) - np.mean(theirs)), low=low, high=high, unit=unit, digits=digits,
+            value=float(np.mean(ours) - np.mean(theirs)), low=low, high=high, unit="", digits=digits,
         )  # fmt: skip
 
 
@@ -60,7 +59,7 @@ def difference(ours: list[float], theirs: list[float]) -> tuple[float, float]:
 
 
 def train(side: str, env: str, seed: int) -> list[dict[str, float]]:
-    """Train with the tuned settings of a world; return the curve."""
+    """Train with the tuned settings of a world; return the curve of its measure."""
     import torch
     from stable_baselines3 import SAC
     from stable_baselines3.common.callbacks import BaseCallback
@@ -94,7 +93,7 @@ def train(side: str, env: str, seed: int) -> list[dict[str, float]]:
         def _on_rollout_start(self) -> None:
             if self.num_timesteps >= EVERY * len(curve):
                 score = Score.of(evaluator.run(Policy.from_sb3(self.model).predict))
-                curve.append({"step": self.num_timesteps, **vars(score)})
+                curve.append({"step": self.num_timesteps, WORLDS[env]: vars(score)[WORLDS[env]]})
 
         def _on_step(self) -> bool:
             return True
