@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
 
 from sim2real.domains.contract import Env, derived_generator, domain_space, set_domain
-from sim2real.domains.randomizers import Fixed, Randomizer
+from sim2real.domains.randomizers import Adaptive, Fixed, Outcome, Randomizer
+from sim2real.domains.space import Domain
 
 
 class RandomizeDomain(gym.Wrapper[Any, Any, Any, Any]):
     """Draw a domain from a randomizer at every reset that does not ask for one itself.
 
     ``reset(options=...)`` reaches explicit resets only: a vectorized env drops it at its automatic resets, so the
-    draw happens here, inside.
+    draw happens here, inside. Where the randomizer is an adaptive one, ``info["outcome"]`` of the last step of an
+    episode whose domain was drawn is the :class:`~sim2real.domains.randomizers.Outcome` it has to be told.
 
     Args:
         env: Env under the contract; one without domain parameters is left as it is.
@@ -28,16 +30,46 @@ class RandomizeDomain(gym.Wrapper[Any, Any, Any, Any]):
         self.randomizer = randomizer
         self._space = domain_space(env)
         self._rng = np.random.default_rng()
+        self._watched: tuple[Domain, int] | None = None
+        self._ret, self._steps = 0.0, 0
 
     def set_domain(self, domain: Mapping[str, float]) -> None:
         """Stay in this domain from the next reset on, instead of drawing; missing parameters are nominal."""
         set_domain(self.env, domain)
         self.randomizer = Fixed(self._space, domain)
 
+    def load_randomizer(self, state: Mapping[str, Any]) -> None:
+        """Draw from the next reset on as an adaptive randomizer does that is in this state."""
+        assert isinstance(self.randomizer, Adaptive)
+        self.randomizer.load(state)
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Reset into a newly drawn domain, or into ``options["domain"]``."""
         if seed is not None:
             self._rng = derived_generator(seed, type(self).__qualname__)
+        self._watched, self._ret, self._steps = None, 0.0, 0
         if self._space and not (options and "domain" in options):
-            options = {**(options or {}), "domain": self.randomizer.sample(self._rng)}
+            domain = self.randomizer.sample(self._rng)
+            options = {**(options or {}), "domain": domain}
+            if isinstance(self.randomizer, Adaptive):
+                self._watched = domain, self.randomizer.generation
         return self.env.reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Step; at the end of an episode say how it went, where the randomizer wants to know."""
+        if self._watched is None:
+            return self.env.step(action)
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self._ret += float(reward)
+        self._steps += 1
+        if terminated or truncated:
+            domain, generation = self._watched
+            success = info.get("is_success")
+            info["outcome"] = Outcome(
+                domain=domain,
+                generation=generation,
+                ret=self._ret,
+                success=None if success is None else bool(success),
+                steps=self._steps,
+            )
+        return observation, reward, terminated, truncated, info

@@ -15,7 +15,7 @@ import numpy as np
 from sim2real.deployment.bundle import load_policy
 from sim2real.deployment.policy import Policy
 from sim2real.domains.contract import domain_space
-from sim2real.domains.randomizers import make_randomizer
+from sim2real.domains.randomizers import Adaptive, make_randomizer
 from sim2real.domains.space import DomainSpace, Parameter, finite_number
 from sim2real.domains.targets import find_target
 from sim2real.domains.world import World
@@ -221,12 +221,17 @@ def check_swept(space: DomainSpace, parameters: Sequence[str]) -> Sequence[str]:
 
 
 def _training_ranges(policy: Policy) -> dict[tuple[str, str], tuple[float, float]]:
-    """Return what the training of a policy drew each parameter from, by its name and unit."""
-    spec, described = ((policy.metadata.domains or {}).get(name) for name in ("randomizer", "space"))
+    """Return what the training of a policy drew each parameter from, at its end, by its name and unit."""
+    spec, described, state = ((policy.metadata.domains or {}).get(name) for name in ("randomizer", "space", "state"))
     if spec is None or described is None:
         return {}
     space = DomainSpace(described)
-    ranges = make_randomizer(spec, space).ranges
+    randomizer = make_randomizer(spec, space)
+    if isinstance(randomizer, Adaptive):
+        if state is None:
+            return {}
+        randomizer.load(state)
+    ranges = randomizer.ranges
     return {(name, space[name].unit): (low, high) for name, (low, high) in ranges.items() if low < high}
 
 

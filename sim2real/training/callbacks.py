@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
+from sim2real.domains.randomizers import Adaptive
 from sim2real.evaluation.rollouts import Evaluator, Predict, Score
 from sim2real.training.checkpoint import begin_segment, save_checkpoint
 from sim2real.training.fast.overlap import OverlapMixin
 from sim2real.training.folder import RunFolder
+from sim2real.training.randomization import described
 
 Progress = Callable[[int], None]
 """Told the number of steps done so far."""
@@ -29,6 +32,7 @@ class Milestones(BaseCallback):
         seed: The run's seed.
         eval_every: Steps between two evaluations; also evaluated are step 0 and the end.
         checkpoint_every: Steps between two checkpoints.
+        randomizer: The one that learns with the policy, if there is one; a checkpoint holds its state, too.
     """
 
     def __init__(
@@ -40,10 +44,12 @@ class Milestones(BaseCallback):
         seed: int,
         eval_every: int,
         checkpoint_every: int,
+        randomizer: Adaptive | None = None,
     ) -> None:
         super().__init__()
         self._folder, self._evaluator, self._current = folder, evaluator, current
         self._seed, self._eval_every, self._checkpoint_every = seed, eval_every, checkpoint_every
+        self._randomizer = randomizer
         self._next_evaluation = 0
         self._next_checkpoint = 0
 
@@ -56,34 +62,38 @@ class Milestones(BaseCallback):
     def _on_rollout_start(self) -> None:
         step = self.model.num_timesteps
         if step >= min(self._next_evaluation, self._next_checkpoint):
-            self._settle()
+            settle(self.model)
         if step >= self._next_evaluation:
             self._evaluate(step)
         if step >= self._next_checkpoint:
             if step > 0:
-                save_checkpoint(self.model, self._folder.checkpoints)
+                save_checkpoint(self.model, self._folder.checkpoints, self._randomizer)
             begin_segment(self.model, self._seed)
             self._next_checkpoint = _next_multiple(step, self._checkpoint_every)
 
     def _on_training_end(self) -> None:
-        self._settle()
+        settle(self.model)
         self._evaluate(self.model.num_timesteps)
 
     def _on_step(self) -> bool:
         return True
 
-    def _settle(self) -> None:
-        if isinstance(self.model, OverlapMixin):
-            self.model.settle()
-
     def _evaluate(self, step: int) -> None:
         score = Score.of(self._evaluator.run(self._current()))
         self._folder.append_curve({"step": step, **vars(score)})
+        if self._randomizer is not None:
+            self._folder.append_randomization({"step": step, **described(self._randomizer)})
         self.logger.record("evaluation/return_mean", score.return_mean)
         if score.success_rate is not None:
             self.logger.record("evaluation/success_rate", score.success_rate)
         self.logger.dump(step)
         self._next_evaluation = _next_multiple(step, self._eval_every)
+
+
+def settle(learner: BaseAlgorithm) -> None:
+    """End what may be under way in a learner that collects while it learns."""
+    if isinstance(learner, OverlapMixin):
+        learner.settle()
 
 
 class RewardTerms(BaseCallback):

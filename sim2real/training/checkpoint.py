@@ -27,6 +27,7 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 from stable_baselines3.her import HerReplayBuffer
 
+from sim2real.domains.randomizers import Adaptive
 from sim2real.errors import Sim2RealError
 from sim2real.files import cannot_write
 from sim2real.seeding import derive_seed
@@ -60,12 +61,13 @@ def begin_segment(learner: BaseAlgorithm, seed: int) -> None:
         learner._last_original_obs = normalize.get_original_obs()
 
 
-def save_checkpoint(learner: BaseAlgorithm, folder: Path) -> Path:
+def save_checkpoint(learner: BaseAlgorithm, folder: Path, randomizer: Adaptive | None = None) -> Path:
     """Write a checkpoint of a learner at the start of a rollout.
 
     Args:
         learner: What is saved: networks, optimizers, replay buffer, normalizer, counters.
         folder: The ``checkpoints/`` folder of the run.
+        randomizer: The one that learns with it, if there is one.
 
     Returns:
         The checkpoint's own folder.
@@ -79,6 +81,8 @@ def save_checkpoint(learner: BaseAlgorithm, folder: Path) -> Path:
     arrays = {}
     state: dict[str, Any] = {name: getattr(learner, name) for name in _COUNTERS}
     state["optimizers"] = scalars
+    if randomizer is not None:
+        state["randomizer"] = randomizer.state()
     state["episodes"] = [
         {"r": float(e["r"]), "l": int(e["l"]), "t": float(e["t"])} for e in learner.ep_info_buffer or ()
     ]
@@ -116,8 +120,8 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("step_*") if path.is_dir())
 
 
-def load_checkpoint(learner: BaseAlgorithm, checkpoint: Path) -> None:
-    """Put a freshly built learner of the same configuration into the state of a checkpoint.
+def load_checkpoint(learner: BaseAlgorithm, checkpoint: Path, randomizer: Adaptive | None = None) -> None:
+    """Put a freshly built learner of the same configuration, and its randomizer, into the state of a checkpoint.
 
     Raises:
         Sim2RealError: The checkpoint is damaged.
@@ -128,6 +132,8 @@ def load_checkpoint(learner: BaseAlgorithm, checkpoint: Path) -> None:
         with np.load(checkpoint / "arrays.npz", allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         _restore_parameters(learner, tensors, state["optimizers"])
+        if randomizer is not None:
+            randomizer.load(state["randomizer"])
         for name in _COUNTERS:
             setattr(learner, name, state[name])
         if isinstance(learner, OffPolicyAlgorithm):

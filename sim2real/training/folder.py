@@ -140,6 +140,7 @@ class RunFolder(ClaimedFolder):
         super().__init__(path, product="policy.zip", kept=("checkpoints/step_*",))
         self.policy = path / "policy.zip"
         self.metrics = path / "metrics.jsonl"
+        self.randomization = path / "randomization.jsonl"
         self.checkpoints = path / "checkpoints"
         self.tensorboard = path / "tensorboard"
 
@@ -149,19 +150,32 @@ class RunFolder(ClaimedFolder):
 
     def append_curve(self, point: Mapping[str, Any]) -> None:
         """Add one evaluation."""
-        try:
-            with self.metrics.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(point, allow_nan=False) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise cannot_write(self.metrics, error) from None
+        _append(self.metrics, point)
+
+    def read_randomization(self) -> list[dict[str, Any]]:
+        """Return what the domains of an adaptive randomizer were drawn from at each evaluation, one mapping each."""
+        return read_jsonl(self.randomization)
+
+    def append_randomization(self, point: Mapping[str, Any]) -> None:
+        """Add what domains are drawn from at an evaluation."""
+        _append(self.randomization, point)
 
     def cut_curve(self, step: int) -> None:
         """Forget the evaluations after a step."""
-        points = [point for point in self.read_curve() if point["step"] <= step]
-        if points or self.metrics.exists():
-            write_atomic(self.metrics, "".join(json.dumps(point) + "\n" for point in points))
+        for file in (self.metrics, self.randomization):
+            points = read_jsonl(file)
+            if points or file.exists():
+                write_atomic(file, "".join(json.dumps(point) + "\n" for point in points if point["step"] <= step))
+
+
+def _append(file: Path, point: Mapping[str, Any]) -> None:
+    try:
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(point, allow_nan=False) + "\n")
+            lines.flush()
+            os.fsync(lines.fileno())
+    except OSError as error:
+        raise cannot_write(file, error) from None
 
 
 class TransferFolder(ClaimedFolder):

@@ -18,19 +18,20 @@ from torch.utils.tensorboard import SummaryWriter
 from sim2real.deployment.bundle import load_policy, provenance
 from sim2real.deployment.policy import BundleInfo, Policy
 from sim2real.domains.contract import action_channels, domain_space, observation_channels
-from sim2real.domains.randomizers import RandomizerSpec, make_randomizer
+from sim2real.domains.randomizers import Adaptive, RandomizerSpec
 from sim2real.domains.targets import check_targets
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real.evaluation.rollouts import Evaluator
 from sim2real.progress import show_progress
 from sim2real.seeding import derive_seed
-from sim2real.training.callbacks import Milestones, Progress, ReportProgress, RewardTerms
+from sim2real.training.callbacks import Milestones, Progress, ReportProgress, RewardTerms, settle
 from sim2real.training.checkpoint import list_checkpoints, load_checkpoint
 from sim2real.training.fast.overlap import OverlapMixin
 from sim2real.training.folder import RunFolder
 from sim2real.training.hyperparameters import default_algorithm, resolve_hyperparameters, tuned_steps
 from sim2real.training.learner import check_spaces, make_learner, make_training_env
+from sim2real.training.randomization import Randomization, adaptive_randomizer, check_outcomes, evaluated
 from sim2real.training.sampler.remote import RemoteVecEnv
 from sim2real.training.trackers import Begin, find_tracker
 
@@ -214,7 +215,9 @@ def make_config(
         raise Sim2RealError("overlap is for sac, td3 and tqc: ppo learns from what its present policy has collected.")
     with closing(world.make()) as env:
         check_spaces(algo, env)
-        make_randomizer(randomizer, domain_space(env))
+    domains = adaptive_randomizer(world, randomizer)
+    if domains is not None:
+        check_outcomes(world, domains)
     if steps is None:
         steps = tuned_steps(algo, world)
         if steps is None:
@@ -299,11 +302,12 @@ def _learn(
     vec_env = make_training_env(
         config.world, config.randomizer, config.hyperparameters, config.n_envs, workers=workers, address=address
     )
+    randomizer = adaptive_randomizer(config.world, config.randomizer)
     evaluator = Evaluator(
         config.world,
         seed=derive_seed(config.seed, "evaluations of a training"),
         episodes=config.eval_episodes,
-        randomizer=config.randomizer,
+        randomizer=evaluated(config.randomizer, randomizer),
     )
     with closing(vec_env), evaluator:
         learner = make_learner(
@@ -321,6 +325,7 @@ def _learn(
             learner.overlap(envs)
         # A method's callbacks come first: a checkpoint then holds what they leave.
         callbacks: list[BaseCallback] = [
+            *([Randomization(randomizer, lambda: settle(learner))] if randomizer is not None else ()),
             *(prepare(learner) if prepare is not None else ()),
             Milestones(
                 files,
@@ -329,6 +334,7 @@ def _learn(
                 seed=config.seed,
                 eval_every=config.eval_every,
                 checkpoint_every=config.checkpoint_every,
+                randomizer=randomizer,
             ),
             RewardTerms(),
         ]
@@ -336,7 +342,7 @@ def _learn(
             callbacks.append(ReportProgress(listener))
         checkpoints = list_checkpoints(files.checkpoints)
         if checkpoints:
-            load_checkpoint(learner, checkpoints[-1])
+            load_checkpoint(learner, checkpoints[-1], randomizer)
         done = learner.num_timesteps
         files.cut_curve(done if done else -1)
         with _logger(files.tensorboard, done, tracker) as logger:
@@ -352,11 +358,11 @@ def _learn(
                     f"the networks diverged to values that are not finite by step {learner.num_timesteps}; lower "
                     f"learning_rate = {config.hyperparameters['learning_rate']:g}."
                 ) from error
-        info = _describe(config, evaluator)
+        info = _describe(config, evaluator, randomizer)
         return Policy.from_sb3(learner, info=info)
 
 
-def _describe(config: TrainingConfig, evaluator: Evaluator) -> BundleInfo:
+def _describe(config: TrainingConfig, evaluator: Evaluator, randomizer: Adaptive | None) -> BundleInfo:
     env = evaluator.env
     return BundleInfo(
         hyperparameters=dict(config.hyperparameters),
@@ -366,6 +372,7 @@ def _describe(config: TrainingConfig, evaluator: Evaluator) -> BundleInfo:
         domains={
             "randomizer": config.randomizer if isinstance(config.randomizer, str) else dict(config.randomizer),
             "space": domain_space(env).to_dict(),
+            **({"state": randomizer.state()} if randomizer is not None else {}),
         },
         provenance={
             **provenance(seed=config.seed, steps=config.steps, command=command_line()),

@@ -1,0 +1,51 @@
+"""How the domains of training episodes are drawn: one module a randomizer, all behind one protocol."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from sim2real.domains.randomizers.base import Adaptive, Outcome, Randomizer
+from sim2real.domains.randomizers.static import Fixed, Uniform
+from sim2real.domains.space import DomainSpace
+from sim2real.errors import check_keys, unknown_name
+
+__all__ = ["RANDOMIZERS", "Adaptive", "Fixed", "Outcome", "Randomizer", "RandomizerSpec", "Uniform", "make_randomizer"]
+
+RandomizerSpec = str | Mapping[str, Any]
+
+RANDOMIZERS: Mapping[str, str] = {
+    "none": "static:Fixed",
+    "uniform": "static:Uniform",
+    "distributions": "distributions:Distributions",
+    "posterior": "posterior:Posterior",
+    "curriculum": "curriculum:Curriculum",
+    "adr": "adr:ADR",
+    "doraemon": "doraemon:Doraemon",
+    "active": "active:Active",
+}
+"""Name -> module and class, which is imported when it is asked for: some need scipy."""
+
+
+def make_randomizer(spec: RandomizerSpec, space: DomainSpace) -> Randomizer:
+    """Build a randomizer from its name or its JSON-plain description.
+
+    Args:
+        spec: A name of :data:`RANDOMIZERS`, or ``{"name": name}`` with the arguments of its class beside it, as in
+            ``{"name": "uniform", "ranges": {parameter: [low, high]}}``.
+        space: The parameters there are.
+
+    Raises:
+        Sim2RealError: The name, a setting or a parameter is unknown, or a value is out of bounds.
+    """
+    fields: Mapping[str, Any] = {"name": spec} if isinstance(spec, str) else spec
+    name = fields.get("name")
+    if not isinstance(name, str) or name not in RANDOMIZERS:
+        raise unknown_name("randomizer", name, RANDOMIZERS)
+    module, _, kind = RANDOMIZERS[name].partition(":")
+    randomizer: type[Randomizer] = getattr(importlib.import_module(f"{__name__}.{module}"), kind)
+    settings = [setting for setting in inspect.signature(randomizer).parameters if setting != "space"]
+    check_keys(fields, ("name", *settings), f"randomizer {name!r}")
+    return randomizer(space, **{setting: value for setting, value in fields.items() if setting != "name"})
