@@ -9,7 +9,7 @@ import pytest
 
 import sim2real_envs  # noqa: F401 - registers the worlds
 from sim2real.domains.check_env import check_env
-from sim2real.domains.contract import domain_space
+from sim2real.domains.contract import change_domain, domain_space, get_domain, live_parameters
 from sim2real.domains.targets import find_target, list_targets
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
@@ -33,6 +33,11 @@ def rollout(env, steps=30):
 def assert_same(one, other):
     for a, b in zip(one, other, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def flat(observation):
+    parts = observation.values() if isinstance(observation, dict) else [observation]
+    return np.concatenate([np.ravel(part).astype(float) for part in parts])
 
 
 def test_there_are_worlds():
@@ -139,6 +144,64 @@ def test_a_thousand_domains_inside_the_bounds_neither_explode_nor_crash(env_id, 
                 assert excess(env) < 1.0, domain
                 if terminated:
                     break
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("env_id", IDS)
+def test_parameters_change_during_an_episode_and_in_that_alone(env_id, engine):
+    with closing(gym.make(env_id, engine=engine)) as env:
+        space = domain_space(env)
+        live = live_parameters(env)
+        assert len(live) >= len(space) - 3
+        changes = {name: (space[name].nominal + space[name].high) / 2 for name in live}
+        env.reset(seed=0)
+        env.action_space.seed(0)
+        env.step(env.action_space.sample())
+        change_domain(env, changes)
+        expected = {**space.nominal(), **changes}
+        assert get_domain(env) == pytest.approx(expected, abs=1e-6)
+        for _ in range(5):
+            observation, _, terminated, truncated, info = env.step(env.action_space.sample())
+            assert info["domain"] == pytest.approx(expected)
+            assert np.isfinite(flat(observation)).all()
+            if terminated or truncated:
+                break
+        assert env.reset()[1]["domain"] == space.nominal()
+        assert get_domain(env) == pytest.approx(space.nominal(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "changes"),
+    [
+        ("sim2real/PandaReach-v0", {"payload": 3.0}),
+        ("sim2real/Drive-v0", {"steering_bias": 0.15}),
+        ("sim2real/Labyrinth-v0", {"servo_bias_x": 0.05}),
+    ],
+)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_change_during_an_episode_is_felt_from_then_on(env_id, engine, changes):
+    def seen(change):
+        with closing(gym.make(env_id, engine=engine)) as env:
+            env.reset(seed=0)
+            found = []
+            for step in range(20):
+                if change and step == 10:
+                    change_domain(env, changes)
+                found.append(flat(env.step(np.full(env.action_space.shape, 0.3, np.float32))[0]))
+        return np.array(found)
+
+    plain, changed = seen(change=False), seen(change=True)
+    np.testing.assert_array_equal(plain[:10], changed[:10])
+    assert np.abs(plain[10:] - changed[10:]).max() > 1e-3
+
+
+def test_what_cannot_change_during_an_episode_is_refused():
+    with closing(gym.make("sim2real/PandaPush-v0")) as env:
+        env.reset(seed=0)
+        with pytest.raises(Sim2RealError, match="unknown parameter that can change during an episode: 'object_size'"):
+            change_domain(env, {"object_size": 0.05})
+        with pytest.raises(Sim2RealError, match="payload = 4 kg is outside its bounds"):
+            change_domain(env, {"payload": 4.0})
 
 
 def test_a_world_does_not_feel_the_others_of_its_process():

@@ -45,6 +45,8 @@ class WorldEnv(gym.Env[Any, Array], ABC):
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array", "human"], "render_fps": 25}  # noqa: RUF012
     targets_file: str | None = None
+    whole_episode: tuple[str, ...] = ()
+    """Parameters that are what they are from the beginning of an episode to its end."""
 
     def __init__(self, engine: Engine, domain_space: DomainSpace, render_mode: str | None) -> None:
         self._engine = engine
@@ -61,7 +63,7 @@ class WorldEnv(gym.Env[Any, Array], ABC):
 
     @abstractmethod
     def _apply(self, domain: Domain) -> None:
-        """Give the simulation a domain, complete, before an episode."""
+        """Give the simulation a domain, complete: before an episode, or where it changes during one."""
 
     @abstractmethod
     def _begin_episode(self) -> Any:
@@ -82,6 +84,17 @@ class WorldEnv(gym.Env[Any, Array], ABC):
     def set_domain(self, domain: Mapping[str, float]) -> None:
         """Set the domain of all following episodes; missing parameters take their nominal values."""
         self._domain = self.domain_space.complete(domain)
+
+    @property
+    def live_parameters(self) -> tuple[str, ...]:
+        """Those that can change during an episode."""
+        return tuple(name for name in self.domain_space if name not in self.whole_episode)
+
+    def change_domain(self, changes: Mapping[str, float]) -> None:
+        """Change parameters of the present episode, at once; the following ones are not affected."""
+        self._engine.focus()
+        self._episode_domain = self.domain_space.complete({**self._episode_domain, **changes})
+        self._apply(self._episode_domain)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode; ``options={"domain": ...}`` sets the domain of this one."""

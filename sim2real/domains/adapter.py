@@ -148,6 +148,8 @@ class AdaptDomain(DomainWrapper):
         Sim2RealError: A path leads nowhere or not to a number; the message names the parameter.
     """
 
+    live = True
+
     def __init__(
         self,
         env: Env,

@@ -2,7 +2,8 @@
 
 Nothing beyond Gymnasium is required to train, evaluate and transfer. An env that can be randomized from inside offers
 ``domain_space``, ``set_domain(domain)`` and ``get_domain()``, honours ``reset(options={"domain": ...})`` and reports
-``info["domain"]``. Optionally it names its numbers (``observation_channels``, ``action_channels``) and ships targets
+``info["domain"]``. Optionally some of its parameters can change during an episode (``live_parameters``,
+``change_domain(changes)``), it names its numbers (``observation_channels``, ``action_channels``) and ships targets
 (``targets_file``).
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from typing import Any, SupportsFloat
+from typing import Any, ClassVar, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
@@ -51,6 +52,27 @@ def get_domain(env: Env) -> Domain:
     return dict(env.get_wrapper_attr("get_domain")()) if len(domain_space(env)) else {}
 
 
+def live_parameters(env: Env) -> tuple[str, ...]:
+    """Return the domain parameters that can change during an episode, see :func:`change_domain`."""
+    return tuple(_attribute(env, "live_parameters", ()))
+
+
+def change_domain(env: Env, changes: Mapping[str, float]) -> None:
+    """Change parameters of the present episode, at once; the following episodes are not affected.
+
+    Args:
+        env: An env that has ``change_domain(changes)``, and names in ``live_parameters`` what it takes.
+        changes: New values of some of these.
+
+    Raises:
+        Sim2RealError: A parameter is not among them, or a value is out of bounds.
+    """
+    for name in changes:
+        if name not in live_parameters(env):
+            raise unknown_name("parameter that can change during an episode:", name, live_parameters(env))
+    env.get_wrapper_attr("change_domain")(changes)
+
+
 def observation_channels(env: Env) -> tuple[Channel, ...] | None:
     """Return the named channels of the observation vector, or ``None`` where the env does not name them."""
     channels = _attribute(env, "observation_channels", None)
@@ -80,9 +102,9 @@ def derived_generator(seed: int, owner: str) -> np.random.Generator:
 class DomainWrapper(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """Base of the wrappers that add domain parameters of their own to those of the wrapped env.
 
-    It does the bookkeeping of the contract (splitting a domain, one-episode domains, ``info["domain"]``, the random
-    stream). A subclass writes :meth:`_apply` and, as it needs, :meth:`_read`, :meth:`_begin_episode` and the
-    ``step`` of a Gymnasium wrapper, in which it calls :meth:`_step_env`.
+    It does the bookkeeping of the contract (splitting a domain, one-episode domains, changes during one,
+    ``info["domain"]``, the random stream). A subclass writes :meth:`_apply` and, as it needs, :meth:`_read`,
+    :meth:`_begin_episode` and the ``step`` of a Gymnasium wrapper, in which it calls :meth:`_step_env`.
 
     Args:
         env: The env to wrap.
@@ -91,6 +113,9 @@ class DomainWrapper(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     Raises:
         Sim2RealError: A parameter of the same name exists already further inside.
     """
+
+    live: ClassVar[bool] = False
+    """Whether :meth:`_apply` may be called during an episode, too."""
 
     def __init__(self, env: Env, own_space: DomainSpace) -> None:
         gym.Wrapper.__init__(self, env)
@@ -112,6 +137,21 @@ class DomainWrapper(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         inner, own = self._split(domain)
         set_domain(self.env, inner)
         self._own_domain = own
+
+    @property
+    def live_parameters(self) -> tuple[str, ...]:
+        """Those that can change during an episode."""
+        return (*live_parameters(self.env), *(self._own_space if self.live else ()))
+
+    def change_domain(self, changes: Mapping[str, float]) -> None:
+        """Change parameters of the present episode, at once; see :func:`change_domain`."""
+        full = self._space.complete({**self._episode_domain, **changes})
+        inner = {name: value for name, value in changes.items() if name in self._inner_space}
+        if inner:
+            change_domain(self.env, inner)
+        if len(inner) < len(changes):
+            self._apply({name: full[name] for name in self._own_space})
+        self._episode_domain = full
 
     def get_domain(self) -> Domain:
         """Read the domain back from the wrapped env and from this wrapper."""
@@ -147,7 +187,7 @@ class DomainWrapper(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         return {n: full[n] for n in self._inner_space}, {n: full[n] for n in self._own_space}
 
     def _apply(self, own_domain: Domain) -> None:
-        """Take the values of this wrapper's own parameters, just before the wrapped env is reset."""
+        """Take the values of this wrapper's own parameters: before the wrapped env is reset, or where they change."""
         raise NotImplementedError
 
     def _read(self) -> Domain:

@@ -304,7 +304,7 @@ def test_success_can_be_a_return():
         (
             {"name": "active", "elites": 0.1},
             "randomizer 'active': unknown key 'elites'. Did you mean 'elite'? "
-            "Known: name, ranges, episodes, elite, rate, uniform_share.",
+            "Known: name, ranges, episodes, elite, rate, uniform_share, schedule.",
         ),
         (
             {"name": "active", "ranges": {"delay": [0, 0], "friction": [1, 1]}},

@@ -4,8 +4,9 @@ from tiny_envs import Echo, Sound
 
 from sim2real.domains.contract import get_domain, set_domain
 from sim2real.domains.randomize import RandomizeDomain
-from sim2real.domains.randomizers import Uniform
+from sim2real.domains.randomizers import Uniform, make_randomizer
 from sim2real.domains.world import World
+from sim2real.errors import Sim2RealError
 
 ACTION = np.zeros(1, np.float32)
 
@@ -105,3 +106,88 @@ def test_automatic_resets_of_a_vector_env_draw_too(n_envs):
         gains |= {info["domain"]["gain"] for info in infos}
     vec.close()
     assert len(gains) == 3 * n_envs
+
+
+class Live(Sound):
+    live_parameters = ("gain", "drag")
+
+    def change_domain(self, changes):
+        self.apply({**self.get_domain(), **changes})
+
+
+def scheduled(schedule, env=Live):
+    return RandomizeDomain(env(), make_randomizer({"name": "uniform", "schedule": schedule}, env().domain_space))
+
+
+def test_a_parameter_on_the_schedule_is_drawn_again_in_the_episode_and_the_others_stay():
+    env = scheduled({"gain": "step", "drag": 10})
+    _, info = env.reset(seed=0)
+    domains = [info["domain"]] + [env.step(ACTION)[4]["domain"] for _ in range(Sound.length)]
+    gains, drags = ([domain[name] for domain in domains] for name in ("gain", "drag"))
+    assert gains[0] == gains[1]  # the first step is in what the reset drew
+    assert len(set(gains)) == Sound.length
+    assert len(set(drags)) == Sound.length // 10
+    assert [drags[k] == drags[k + 1] for k in range(1, 10)] == [True] * 9
+    assert drags[10] != drags[11]
+    assert all(0.8 <= gain <= 1.2 for gain in gains)
+
+
+def test_what_is_drawn_during_episodes_follows_from_the_seed():
+    def play(seed):
+        env = scheduled({"gain": 5})
+        env.reset(seed=seed)
+        found = [env.step(ACTION)[4]["domain"] for _ in range(Sound.length)]
+        return [*found, env.reset()[1]["domain"]]
+
+    assert play(1) == play(1)
+    assert play(1) != play(2)
+
+
+def test_a_domain_that_a_reset_asks_for_stays():
+    env = scheduled({"gain": "step"})
+    env.reset(seed=0, options={"domain": {"gain": 2.0}})
+    assert {env.step(ACTION)[4]["domain"]["gain"] for _ in range(5)} == {2.0}
+
+
+def test_episode_is_what_holds_without_a_schedule():
+    assert make_randomizer({"name": "uniform", "schedule": {"gain": "episode"}}, Sound().domain_space).schedule == {}
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (
+            {"name": "uniform", "schedule": {"mass": "step"}},
+            "unknown domain parameter 'mass'. Known: drag, gain.",
+        ),
+        (
+            {"name": "uniform", "schedule": {"gain": "often"}},
+            "schedule of gain = 'often' must be 'episode', 'step' or a number of steps.",
+        ),
+        (
+            {"name": "uniform", "schedule": {"gain": 0}},
+            "schedule of gain = 0 must be 'episode', 'step' or a number of steps.",
+        ),
+        (
+            {"name": "uniform", "schedule": "step"},
+            "schedule: expected a mapping of names to 'step' or a number of steps, got 'step'.",
+        ),
+        (
+            {"name": "active", "schedule": {"gain": "step"}},
+            "schedule: an adaptive randomizer learns from episodes that have one domain; leave it out.",
+        ),
+    ],
+)
+def test_a_wrong_schedule_is_refused(spec, message):
+    with pytest.raises(Sim2RealError) as error:
+        make_randomizer(spec, Sound().domain_space)
+    assert str(error.value) == message
+
+
+def test_a_parameter_that_cannot_change_during_an_episode_is_refused():
+    with pytest.raises(Sim2RealError) as error:
+        scheduled({"gain": "step"}, env=Sound)
+    assert str(error.value) == ("unknown parameter that can change during an episode: 'gain'. Known: none are defined.")
+    world = World(env="tiny_envs:Sound-v0")
+    with pytest.raises(Sim2RealError, match="can change during an episode"):
+        world.make(randomizer={"name": "uniform", "schedule": {"gain": "step"}})

@@ -61,15 +61,18 @@ def test_make_randomizer_takes_names_and_plain_descriptions():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("unifrom", "unknown randomizer 'unifrom'. Did you mean 'uniform'? Known: none, uniform."),
-        ({"name": "adr"}, "unknown randomizer 'adr'. Known: none, uniform."),
+        (
+            "unifrom",
+            "unknown randomizer 'unifrom'. Did you mean 'uniform'? Known: active, adr, curriculum, distributions, "
+            "doraemon, none, posterior, uniform.",
+        ),
         (
             {"name": "uniform", "range": {}},
-            "randomizer 'uniform': unknown key 'range'. Did you mean 'ranges'? Known: name, ranges.",
+            "randomizer 'uniform': unknown key 'range'. Did you mean 'ranges'? Known: name, ranges, schedule.",
         ),
         (
             {"name": "none", "ranges": {}},
-            "randomizer 'none': unknown key 'ranges'. Known: name, domain.",
+            "randomizer 'none': unknown key 'ranges'. Known: name, domain, schedule.",
         ),
         (
             {"name": "uniform", "ranges": {"mas": [1, 1]}},

@@ -62,6 +62,8 @@ class ArmEnv(WorldEnv):
         Sim2RealError: An argument is unknown, the engine is not installed, or the times do not fit together.
     """
 
+    whole_episode = ("object_size",)
+
     def __init__(
         self,
         *,

@@ -81,6 +81,8 @@ class DriveEnv(WorldEnv):
             together.
     """
 
+    whole_episode = ("drivetrain_delay", "look_variation")
+
     def __init__(
         self,
         *,

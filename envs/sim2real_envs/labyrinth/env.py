@@ -76,6 +76,8 @@ class LabyrinthEnv(WorldEnv, EzPickle):
         Sim2RealError: An argument is unknown, or the times do not fit together.
     """
 
+    whole_episode = ("marble_radius",)
+
     targets_file: str | None = str(Path(__file__).parent / "targets" / "labyrinth.yaml")
     observation_channels: tuple[Channel, ...] = _CHANNELS
     action_channels = (Channel(name="board_tilt", width=2, unit="1", low=-1.0, high=1.0),)

@@ -10,7 +10,7 @@ from typing import Any
 from sim2real.domains.randomizers.base import Adaptive, Outcome, Randomizer
 from sim2real.domains.randomizers.static import Fixed, Uniform
 from sim2real.domains.space import DomainSpace
-from sim2real.errors import check_keys, unknown_name
+from sim2real.errors import Sim2RealError, check_keys, unknown_name
 
 __all__ = ["RANDOMIZERS", "Adaptive", "Fixed", "Outcome", "Randomizer", "RandomizerSpec", "Uniform", "make_randomizer"]
 
@@ -34,7 +34,9 @@ def make_randomizer(spec: RandomizerSpec, space: DomainSpace) -> Randomizer:
 
     Args:
         spec: A name of :data:`RANDOMIZERS`, or ``{"name": name}`` with the arguments of its class beside it, as in
-            ``{"name": "uniform", "ranges": {parameter: [low, high]}}``.
+            ``{"name": "uniform", "ranges": {parameter: [low, high]}}``. ``schedule`` says which parameters are drawn
+            again during an episode: ``{parameter: "step"}``, in every control step, or ``{parameter: 25}``, in every
+            25th; ``"episode"`` is what holds for the others.
         space: The parameters there are.
 
     Raises:
@@ -47,5 +49,26 @@ def make_randomizer(spec: RandomizerSpec, space: DomainSpace) -> Randomizer:
     module, _, kind = RANDOMIZERS[name].partition(":")
     randomizer: type[Randomizer] = getattr(importlib.import_module(f"{__name__}.{module}"), kind)
     settings = [setting for setting in inspect.signature(randomizer).parameters if setting != "space"]
-    check_keys(fields, ("name", *settings), f"randomizer {name!r}")
-    return randomizer(space, **{setting: value for setting, value in fields.items() if setting != "name"})
+    check_keys(fields, ("name", *settings, "schedule"), f"randomizer {name!r}")
+    found = randomizer(space, **{setting: value for setting, value in fields.items() if setting in settings})
+    found.schedule = _read_schedule(fields.get("schedule"), found)
+    return found
+
+
+def _read_schedule(given: Any, randomizer: Randomizer) -> dict[str, int]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise Sim2RealError(f"schedule: expected a mapping of names to 'step' or a number of steps, got {given!r}.")
+    if isinstance(randomizer, Adaptive):
+        raise Sim2RealError("schedule: an adaptive randomizer learns from episodes that have one domain; leave it out.")
+    found = {}
+    for name, every in given.items():
+        if name not in randomizer.space:
+            raise unknown_name("domain parameter", name, randomizer.space)
+        steps = 1 if every == "step" else every
+        if isinstance(steps, bool) or (steps != "episode" and (not isinstance(steps, int) or steps < 1)):
+            raise Sim2RealError(f"schedule of {name} = {every!r} must be 'episode', 'step' or a number of steps.")
+        if steps != "episode":
+            found[name] = steps
+    return found

@@ -45,6 +45,8 @@ class Randomizer(ABC):
 
     def __init__(self, space: DomainSpace, limits: Ranges) -> None:
         self.space, self.limits = space, dict(limits)
+        self.schedule: dict[str, int] = {}
+        """Parameters that are drawn again during an episode -> after how many control steps each."""
 
     @property
     def ranges(self) -> Ranges:
