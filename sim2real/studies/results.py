@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sim2real.domains.space import finite_number
 from sim2real.errors import Sim2RealError
 from sim2real.evaluation.metrics import Curves, arm_curves
 from sim2real.evaluation.robustness import Robustness
 from sim2real.studies.folder import StudyFolder
+from sim2real.training.folder import RunFolder
 
 METRICS = (
     "jumpstart",
@@ -46,6 +48,7 @@ _POINT_KEYS: dict[str, type | tuple[type, ...]] = {
     "return_mean": (int, float),
     "success_rate": (int, float, type(None)),
 }
+_CURVE_KEYS = {key: kind for key, kind in _POINT_KEYS.items() if key not in ("arm", "seed")}
 _CELL_KEYS: dict[str, type | tuple[type, ...]] = {
     "title": str,
     "source": str,
@@ -93,6 +96,8 @@ def read_study_results(folder: Path) -> dict[str, Any]:
             _check(cell, {"missing": list}, where, "study")
         if "film" in cell:
             _check(cell, {"film": str, "film_episodes": int}, where, "study")
+        if "randomized" in cell:
+            _check(cell, {"randomized": str}, where, "study")
     for failure in results["failures"]:
         _check(failure, {"job": str, "reason": str}, f"{path}, failures", "study")
     return results
@@ -194,6 +199,31 @@ def read_robustness(path: Path) -> Robustness:
         return Robustness.from_dict(content)
     except Sim2RealError as error:
         raise Sim2RealError(f"{path}: {error} Run the study again.") from None
+
+
+def read_randomization(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return what a training has drawn its domains from, and its curve, in the same places.
+
+    Args:
+        folder: Of the training.
+
+    Raises:
+        Sim2RealError: A file is missing or damaged, or one has other steps than the other; the message names it.
+    """
+    files = RunFolder(folder)
+    curve = _read_lines(files.metrics, _CURVE_KEYS, "study")
+    try:
+        history = files.read_randomization()
+        for point in history:
+            for name, ends in point["limits"].items():
+                for end in (*ends, *point["ranges"][name]):
+                    finite_number(end, name)
+        same = [point["step"] for point in history] == [point["step"] for point in curve]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise Sim2RealError(f"{files.randomization} is damaged ({type(error).__name__}: {error}).") from None
+    if not same or not history:
+        raise Sim2RealError(f"{files.randomization} has other steps than {files.metrics.name} beside it.")
+    return history, curve
 
 
 def _read_lines(path: Path, keys: Mapping[str, type | tuple[type, ...]], work: str) -> list[dict[str, Any]]:

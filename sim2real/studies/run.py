@@ -378,8 +378,14 @@ def policy_file(plan: Plan, files: StudyFolder, address: str) -> Path:
 
 
 def _looks(cell: Cell, files: StudyFolder) -> dict[str, Any]:
-    """Return where the finished film and sweeps of a cell are, from the folder of the study."""
+    """Return where the finished film and sweeps of a cell are, and its source, from the folder of the study.
+
+    The source is named where its randomizer has learned: ``randomized``, the run folder of the first seed.
+    """
     found: dict[str, Any] = {}
+    source = files.job(cell.sources[min(cell.sources)])
+    if RunFolder(source).policy.exists() and RunFolder(source).randomization.exists():
+        found["randomized"] = str(source.relative_to(files.path))
     if cell.film is not None and files.seconds(cell.film).exists():
         found["film"] = str((files.job(cell.film) / FILM).relative_to(files.path))
         found["film_episodes"] = cell.film_episodes

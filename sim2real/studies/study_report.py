@@ -24,7 +24,8 @@ from sim2real.studies.folder import StudyFolder
 from sim2real.studies.jobs import POSTER, check_film
 from sim2real.studies.markup import figure, paragraph, section, table, terms, value_cell, video
 from sim2real.studies.numbers import count, interval, number
-from sim2real.studies.results import read_robustness, read_study_curves, read_study_results
+from sim2real.studies.randomization_plots import randomization_figure
+from sim2real.studies.results import read_randomization, read_robustness, read_study_curves, read_study_results
 from sim2real.studies.robustness_plots import heat_maps_figure, robustness_figure
 from sim2real.studies.study_plots import cells_figure, profiles_figure, verdict_map
 from sim2real.studies.summary import SHORT_WORDS, SYMBOLS, ending, few_seeds, over_seeds, percent, source_words
@@ -56,6 +57,7 @@ def write_study_report(folder: Path) -> Path:
         *(_maps(results["cells"], command) if judged else ()),
         _overall(judged, curves, command),
         _learning(judged, curves, command),
+        _randomization(results["cells"], folder, command),
         _robustness(judged, folder, command),
         _behaviour(judged, folder, command),
         _failures(results),
@@ -242,6 +244,34 @@ def _learning(
             )
     more = f'<p class="note">The first {PANELS} of {len(judged)} cells.</p>' if len(judged) > PANELS else ""
     return section("Learning curves", "".join(parts) + more + _made_by(command))
+
+
+def _randomization(cells: Sequence[Mapping[str, Any]], folder: Path, command: str) -> str:
+    """Return how the domains of the first sources have spread whose randomizers learn."""
+    sources = {cell["randomized"]: source_words(cell) for cell in cells if cell.get("randomized")}
+    parts = []
+    for place, words in list(sources.items())[:SWEPT]:
+        try:
+            if not (folder / place).resolve().is_relative_to(folder.resolve()):  # a stranger's folder may name any
+                raise Sim2RealError(f"{place} is not in {folder}.")
+            history, curve = read_randomization(folder / place)
+        except Sim2RealError as error:
+            parts.append(paragraph("caution", f"The randomization of {words} is left out: {error}"))
+            continue
+        figures = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in history[-1]["figures"].items())
+        parts.append(
+            figure(
+                partial(randomization_figure, history, curve),
+                f"Ranges that the parameters of {words} were drawn from over its training steps.",
+                f"{words}: what each parameter was drawn from, on the scale of how far it may go, and the success in "
+                f"domains from all of that. At the end: {figures}.",
+            )
+        )
+    if not parts:
+        return ""
+    more = f'<p class="note">The first {SWEPT} of {len(sources)} sources.</p>' if len(sources) > SWEPT else ""
+    note = "How the training domains of the first seed have spread, where the randomizer learns."
+    return section("Randomization", f'<p class="note">{note}</p>' + "".join(parts) + more + _made_by(command))
 
 
 def _robustness(judged: Sequence[Mapping[str, Any]], folder: Path, command: str) -> str:

@@ -101,7 +101,7 @@ class Randomization(BaseCallback):
 
     def _tell_envs(self) -> None:
         self.training_env.env_method("load_randomizer", self._randomizer.state())
-        for name, number in described(self._randomizer)["figures"].items():
+        for name, number in self._randomizer.figures().items():
             self.logger.record(f"randomizer/{name}", number)
         for name, (low, high) in self._randomizer.ranges.items():
             self.logger.record(f"randomizer/{name}/low", low)
@@ -109,10 +109,11 @@ class Randomization(BaseCallback):
 
 
 def described(randomizer: Adaptive) -> dict[str, Any]:
-    """Return what a randomizer draws from now, JSON-plain."""
+    """Return what a randomizer draws from now, and how far it may go, JSON-plain."""
     return {
         "generation": randomizer.generation,
         "ranges": {name: list(ends) for name, ends in randomizer.ranges.items()},
+        "limits": {name: list(ends) for name, ends in randomizer.limits.items()},
         "figures": randomizer.figures(),
     }
 
