@@ -63,15 +63,17 @@ def read_ranges(space: DomainSpace, given: Any, otherwise: Ranges) -> dict[str, 
 
     Args:
         space: The parameters there are.
-        given: ``{name: [low, high]}``, checked here.
+        given: ``{name: [low, high]}``, checked here; or ``"bounds"``, all that the env accepts.
         otherwise: Those of the parameters that are not named.
 
     Raises:
         Sim2RealError: A name is unknown, or a range is empty or leaves the bounds.
     """
+    if given == "bounds":
+        return bounds(space)
     ranges = dict(otherwise)
     if not isinstance(given or {}, Mapping):
-        raise Sim2RealError(f"ranges: expected a mapping of names to [low, high], got {given!r}.")
+        raise Sim2RealError(f"ranges: expected a mapping of names to [low, high], or 'bounds', got {given!r}.")
     for name, ends in (given or {}).items():
         if name not in space:
             raise unknown_name("domain parameter", name, space)

@@ -35,13 +35,14 @@ class Uniform(Randomizer):
 
     Args:
         space: The parameters there are.
-        ranges: ``name -> (low, high)``; a parameter not named is drawn from its training range.
+        ranges: ``name -> (low, high)``; a parameter not named is drawn from its training range. ``"bounds"``: all
+            that the env accepts.
 
     Raises:
         Sim2RealError: A name is unknown, or a range is empty or leaves the bounds.
     """
 
-    def __init__(self, space: DomainSpace, ranges: Mapping[str, Sequence[float]] | None = None) -> None:
+    def __init__(self, space: DomainSpace, ranges: Mapping[str, Sequence[float]] | str | None = None) -> None:
         super().__init__(space, read_ranges(space, ranges, train_ranges(space)))
 
     def sample(self, rng: np.random.Generator) -> Domain:
