@@ -45,6 +45,8 @@ class WorldEnv(gym.Env[Any, Array], ABC):
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array", "human"], "render_fps": 25}  # noqa: RUF012
     targets_file: str | None = None
+    push_space: gym.spaces.Box
+    """Impulses that :meth:`push` takes [N s], symmetric; the largest are about what a person does to such a thing."""
     whole_episode: tuple[str, ...] = ()
     """Parameters that are what they are from the beginning of an episode to its end."""
 
@@ -64,6 +66,14 @@ class WorldEnv(gym.Env[Any, Array], ABC):
     @abstractmethod
     def _apply(self, domain: Domain) -> None:
         """Give the simulation a domain, complete: before an episode, or where it changes during one."""
+
+    @abstractmethod
+    def push(self, impulse: Array) -> None:
+        """Push what moves, in world coordinates, before the next action.
+
+        Args:
+            impulse: An element of :attr:`push_space` [N s].
+        """
 
     @abstractmethod
     def _begin_episode(self) -> Any:

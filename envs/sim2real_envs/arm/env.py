@@ -63,6 +63,7 @@ class ArmEnv(WorldEnv):
     """
 
     whole_episode = ("object_size",)
+    push_space = gym.spaces.Box(-2.0, 2.0, (3,), np.float32)
 
     def __init__(
         self,
@@ -133,6 +134,10 @@ class ArmEnv(WorldEnv):
         """Read the domain of the present episode back from the simulator."""
         read = self.robot.get_domain() | ({} if self._cube is None else self._cube.get_domain())
         return {name: read[name] for name in self.domain_space}
+
+    def push(self, impulse: Array) -> None:
+        """Push the end effector with an impulse, shape (3,) [N s], evenly over the next control step."""
+        self.robot.push(np.asarray(impulse, np.float64) / self.simulation.control_dt)
 
     def _apply(self, domain: Domain) -> None:
         self.robot.set_domain(domain)

@@ -100,6 +100,7 @@ class Robot:
         self._stiffness = np.array(model.stiffness)
         self._servo = JointServo(self._stiffness, np.zeros_like(self._stiffness))
         self._unknown_load: ConstantLoad | None = None
+        self._pushed_with: Array | None = None
         self.home = np.array(model.home)
         """Joint positions at the start of an episode, shape (n,) [rad]."""
         self.reset()
@@ -165,6 +166,7 @@ class Robot:
 
     def reset(self) -> None:
         """Put the robot at rest in its home pose, its fingers open."""
+        self._pushed_with = None
         self._arm.reset(self.home)
         self.measure()
 
@@ -172,6 +174,13 @@ class Robot:
         """Read the state of the robot; :attr:`state` keeps it."""
         self.state = self._arm.measure()
         return self.state
+
+    def push(self, force: Array) -> None:
+        """Let a force act on the end effector during the next command, shape (3,) [N].
+
+        The servos give way to it as they do to any load that the controller does not know of.
+        """
+        self._pushed_with = force
 
     def command_displacement(self, displacement: tuple[float, float, float]) -> None:
         """Command the end effector to move relative to where it is measured, keeping its orientation of the home pose.
@@ -195,7 +204,8 @@ class Robot:
         Args:
             displacement: Shape (n,) [rad].
         """
-        self._command(displacement, None if self._unknown_load is None else self._arm.jacobian())
+        known = self._unknown_load is None and self._pushed_with is None
+        self._command(displacement, None if known else self._arm.jacobian())
 
     def command_fingers(self, opening: float) -> None:
         """Command how far each finger is open [m]; closed on something, they press with the force of the gripper."""
@@ -206,5 +216,8 @@ class Robot:
         load = None
         if self._unknown_load is not None and jacobian is not None:
             load = self._unknown_load.torque(jacobian[3:].T, *self._arm.link_points())
+        if self._pushed_with is not None and jacobian is not None:
+            pushed = jacobian[:3].T @ self._pushed_with
+            load, self._pushed_with = pushed if load is None else load + pushed, None
         target = self._servo.next_position(position + displacement, position, load)
         self._arm.drive(np.minimum(np.maximum(target, self._lowest_command), self._highest_command))

@@ -85,6 +85,13 @@ class PlanarBody:
         state.forward, state.left, state.yaw_rate = cos * vx + sin * vy, cos * vy - sin * vx, yaw_rate
         return state
 
+    def kick(self, x: float, y: float) -> None:
+        """Change the velocity at once by an impulse in world coordinates [N s]."""
+        (vx, vy, vz), turning = p.getBaseVelocity(self.id, self._client)
+        velocity = (vx + x / self.mass, vy + y / self.mass, vz)
+        p.resetBaseVelocity(self.id, velocity, turning, physicsClientId=self._client)
+        self.measure()
+
     def push(self, forward: float, left: float, torque: float) -> None:
         """Apply a force [N] in the body's own axes and a torque [N m] about its middle, for the next physics step.
 

@@ -92,6 +92,10 @@ class BulletPlant:
         self.body.place(x, y, yaw)
         self._tyres.reset()
 
+    def push(self, x: float, y: float) -> None:
+        """Change the velocity of the vehicle by an impulse in world coordinates [N s]."""
+        self.body.kick(x, y)
+
     def put(self, number: int, x: float, y: float, yaw: float) -> None:
         """Put a box at a place [m, rad]."""
         turn = p.getQuaternionFromEuler([0.0, 0.0, yaw])

@@ -82,6 +82,7 @@ class DriveEnv(WorldEnv):
     """
 
     whole_episode = ("drivetrain_delay", "look_variation")
+    push_space = gym.spaces.Box(-4.0, 4.0, (2,), np.float32)
 
     def __init__(
         self,
@@ -158,6 +159,11 @@ class DriveEnv(WorldEnv):
         for part in self._parts:
             found |= part.get_domain()
         return {name: found[name] for name in self.domain_space}
+
+    def push(self, impulse: Array) -> None:
+        """Push the vehicle in its middle with an impulse, shape (2,) [N s], at once."""
+        x, y = np.asarray(impulse, np.float64).tolist()
+        self.plant.push(x, y)
 
     def _apply(self, domain: Domain) -> None:
         for part in self._parts:

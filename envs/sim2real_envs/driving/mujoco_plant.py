@@ -111,6 +111,12 @@ class MujocoPlant:
         mujoco.mj_kinematics(self._model, data)  # beams see what this has moved
         self._measure()
 
+    def push(self, x: float, y: float) -> None:
+        """Change the velocity of the vehicle by an impulse in world coordinates [N s]."""
+        mass = float(self._model.body_mass[self._vehicle].sum())
+        self._data.qvel[:2] += x / mass, y / mass
+        self._measure()
+
     def put(self, number: int, x: float, y: float, yaw: float) -> None:
         """Put a box at a place [m, rad]."""
         self._data.mocap_pos[number] = x, y, RIDE_HEIGHT

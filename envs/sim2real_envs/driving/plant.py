@@ -72,6 +72,9 @@ class Plant(Protocol):
     def place(self, x: float, y: float, yaw: float) -> None:
         """Put the vehicle at rest at a place [m, rad], and forget what has happened: same start, same motion."""
 
+    def push(self, x: float, y: float) -> None:
+        """Change the velocity of the vehicle by an impulse in world coordinates [N s], without a turn."""
+
     def put(self, number: int, x: float, y: float, yaw: float) -> None:
         """Put a box at a place [m, rad]."""
 

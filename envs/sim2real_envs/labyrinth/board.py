@@ -108,6 +108,10 @@ class Board(ABC):
         """
 
     @abstractmethod
+    def kick(self, x: float, y: float) -> None:
+        """Change the velocity of the marble along the board at once [m/s]."""
+
+    @abstractmethod
     def _set_marble(self, domain: Domain) -> None:
         """Give the marble its size, mass, frictions and restitution."""
 

@@ -130,6 +130,12 @@ class BulletBoard(Board):
         p.resetBaseVelocity(self._marble, (*velocity, 0.0), spin, physicsClientId=self._client)
         self.position, self.velocity, self.height = position, velocity, self._radius
 
+    def kick(self, x: float, y: float) -> None:
+        """Change the velocity of the marble along the board at once [m/s]."""
+        (vx, vy, vz), spin = p.getBaseVelocity(self._marble, self._client)
+        p.resetBaseVelocity(self._marble, (vx + x, vy + y, vz), spin, physicsClientId=self._client)
+        self.velocity = (vx + x, vy + y)
+
     def step(self, command_x: float, command_y: float) -> None:
         """Simulate one control step; see :meth:`Board.step`."""
         client = self._client

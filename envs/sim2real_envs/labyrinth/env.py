@@ -77,6 +77,7 @@ class LabyrinthEnv(WorldEnv, EzPickle):
     """
 
     whole_episode = ("marble_radius",)
+    push_space = gym.spaces.Box(-0.002, 0.002, (2,), np.float32)
 
     targets_file: str | None = str(Path(__file__).parent / "targets" / "labyrinth.yaml")
     observation_channels: tuple[Channel, ...] = _CHANNELS
@@ -134,6 +135,11 @@ class LabyrinthEnv(WorldEnv, EzPickle):
         """Read the domain of the present episode back from the simulator."""
         domain = self.board.get_domain()
         return domain if self._camera is None else {**domain, "camera_latency": self._camera.latency}
+
+    def push(self, impulse: NDArray[Any]) -> None:
+        """Push the marble along the board with an impulse, shape (2,) [N s], at once."""
+        x, y = (np.asarray(impulse, np.float64) / self._episode_domain["marble_mass"]).tolist()
+        self.board.kick(x, y)
 
     def _apply(self, domain: Domain) -> None:
         self.board.set_domain(domain)

@@ -109,6 +109,12 @@ class MujocoBoard(Board):
         self._last_slopes = tuple(slopes)
         self.position, self.velocity, self.height = position, velocity, self._radius
 
+    def kick(self, x: float, y: float) -> None:
+        """Change the velocity of the marble along the board at once [m/s]."""
+        self._velocity[_X : _Y + 1] += x, y
+        vx, vy = self._velocity[_X:_Z].tolist()
+        self.velocity = (vx, vy)
+
     def step(self, command_x: float, command_y: float) -> None:
         """Simulate one control step; see :meth:`Board.step`."""
         model, data = self._model, self._data
