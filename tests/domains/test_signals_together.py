@@ -4,6 +4,7 @@ import itertools
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -20,6 +21,7 @@ from sim2real.domains.trajectories import action_sequences, play
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 
+ARCHITECTURE = Path(__file__).parents[2] / "docs/architecture.md"
 # Every option by which a signal gets one more parameter.
 OPTIONS = {
     "action_delay": {"jitter": 0.7},
@@ -138,6 +140,25 @@ def test_all_signals_together_have_the_same_parameters_in_any_order():
     one, other = through(*names), through(*reversed(names))
     assert dict(domain_space(one)) == dict(domain_space(other))
     assert list(own(one)) == PARAMETERS
+
+
+def test_the_documents_list_every_parameter_with_its_unit_and_its_bounds():
+    rows = [
+        [cell.strip(" `") for cell in line.split("|")[1:-1]]
+        for line in ARCHITECTURE.read_text(encoding="utf-8")
+        .partition("## Signals")[2]
+        .partition("\n## ")[0]
+        .splitlines()
+        if line.startswith("|")
+    ][2:]
+    assert [row[0] for row in rows if row[0]] == list(SIGNALS)
+    assert [row[1].strip("[]`") for row in rows] == PARAMETERS
+    space = domain_space(through(*SIGNALS))
+    for _, name, _, unit, nominal, bounds in rows:
+        parameter = space[name.strip("[]`")]
+        assert (parameter.unit.replace("1", ""), f"{parameter.nominal:g}") == (unit, nominal)
+        if not name.startswith("["):
+            assert bounds == f"{parameter.low:g} to {parameter.high:g}"
 
 
 def test_all_signals_together_repeat_an_episode_after_others_in_drawn_domains():

@@ -22,8 +22,8 @@ class ImageAugmentation(ObservationSignal):
 
     What is done, in this order, to a picture ``p`` in grey levels:
 
-    - ``image_shift`` [pixels]: moved by whole numbers of pixels in both directions, each uniform in
-      ``±image_shift`` and the same all episode long; the edge is repeated.
+    - ``image_shift`` [pixels]: moved down and to the right by two distances drawn uniformly from ``±image_shift`` and
+      rounded to whole pixels, the same all episode long; the edge is repeated.
     - ``image_cutout``: a black patch of this share of height and width, at one place all episode long (DeVries & Taylor
       2017).
     - ``image_contrast`` and ``image_brightness``: ``c (p - 127.5) + 127.5 + 255 b``.
