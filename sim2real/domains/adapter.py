@@ -13,6 +13,7 @@ from typing import Any
 from gymnasium.utils import RecordConstructorArgs
 
 from sim2real.domains.contract import DomainWrapper, Env
+from sim2real.domains.signals import SIGNALS, signal_options
 from sim2real.domains.space import Domain, DomainSpace
 from sim2real.errors import Sim2RealError, check_keys, did_you_mean, unknown_name
 from sim2real.files import read_yaml
@@ -20,7 +21,6 @@ from sim2real.files import read_yaml
 _TOKEN = re.compile(r"([A-Za-z_]\w*)|\[(\d{1,9})\]")
 _RESERVED = ("after_set", "signals", "targets")
 _PARAMETER = ("path", "nominal", "low", "high", "unit", "operator", "train")
-SIGNALS = {"action_delay": ("high", "train"), "observation_noise": ("high", "train", "std")}
 TARGET_KEYS = ("description", "env", "kwargs", "domain")
 
 
@@ -42,7 +42,7 @@ class DomainFile:
     after_set: str | None = None
     """``module:function``, called with the env after every change."""
     signals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """``action_delay`` or ``observation_noise`` -> keyword arguments of its wrapper."""
+    """Name in :data:`~sim2real.domains.signals.SIGNALS` -> keyword arguments of its wrapper, from the inside out."""
     targets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Named targets."""
     folder: str | None = field(default=None, compare=False)
@@ -92,7 +92,7 @@ class DomainFile:
                 raise Sim2RealError(f"{where}: parameter {name!r} must be {_example(name)}, got {entry!r}.")
         signals = {}
         for name, entry in check_keys(fields.get("signals") or {}, SIGNALS, f"{where}: signals").items():
-            signals[name] = dict(check_keys(entry or {}, SIGNALS[name], f"{where}: signals: {name}"))
+            signals[name] = dict(check_keys(entry or {}, signal_options(name), f"{where}: signals: {name}"))
         targets = _named(fields.get("targets"), f"{where}: targets")
         for name, entry in targets.items():
             check_keys(entry, TARGET_KEYS, f"{where}: target {name!r}")

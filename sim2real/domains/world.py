@@ -17,6 +17,7 @@ from sim2real.domains.contract import Env, domain_space
 from sim2real.domains.guard import GuardFinite
 from sim2real.domains.randomize import RandomizeDomain
 from sim2real.domains.randomizers import RandomizerSpec, make_randomizer
+from sim2real.domains.signals import SIGNALS
 from sim2real.domains.space import finite_number
 from sim2real.errors import Sim2RealError, check_keys, unknown_name
 from sim2real.files import check_plain
@@ -88,14 +89,11 @@ class World:
         env = _make(self.env, {**self.kwargs, **({"render_mode": render_mode} if render_mode else {})})
         if file is None:
             return env
-        from sim2real.domains.signals import ActionDelay, ObservationNoise
-
         try:
             if file.parameters:
                 env = AdaptDomain(env, file.parameters, after_set=file.after_set, folder=file.folder)
             for name, options in file.signals.items():
-                wrapper = {"action_delay": ActionDelay, "observation_noise": ObservationNoise}[name]
-                env = wrapper(env, **options)
+                env = SIGNALS[name](env, **options)
         except (Sim2RealError, TypeError) as error:
             env.close()
             raise Sim2RealError(f"domain file for {self.env}: {error}") from None

@@ -7,6 +7,7 @@ from tiny_envs import Echo
 
 from sim2real.domains.adapter import AdaptDomain, DomainFile
 from sim2real.domains.contract import domain_space, get_domain, set_domain
+from sim2real.domains.signals import SIGNALS
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 
@@ -219,15 +220,15 @@ def test_a_domain_file_in_full(write, tmp_path):
         ),
         (
             "signals: {action_dely: {}}\n",
-            "signals: unknown key 'action_dely'. Did you mean 'action_delay'? Known: action_delay, observation_noise.",
+            f"signals: unknown key 'action_dely'. Did you mean 'action_delay'? Known: {', '.join(SIGNALS)}.",
         ),
         (
             "signals: {action_delay: {hihg: 2}}\n",
-            "signals: action_delay: unknown key 'hihg'. Did you mean 'high'? Known: high, train.",
+            "signals: action_delay: unknown key 'hihg'. Did you mean 'high'? Known: high, train, jitter.",
         ),
         (
             "signals: {action_delay: {std: 2}}\n",
-            "signals: action_delay: unknown key 'std'. Known: high, train.",
+            "signals: action_delay: unknown key 'std'. Known: high, train, jitter.",
         ),
         ("signals: {action_delay: 2}\n", "signals: action_delay: expected a mapping of names to values, got 2."),
         ("targets: [a]\n", "targets: expected a mapping of names to values, got ['a']."),

@@ -1,12 +1,12 @@
 import gymnasium as gym
 import numpy as np
 import pytest
-from tiny_envs import Echo, GoalDict, Sound, WrongChannels
+from tiny_envs import Echo, GoalDict, Sound, Tape, WrongChannels
 
 from sim2real.domains.contract import get_domain, set_domain
 from sim2real.domains.randomize import RandomizeDomain
 from sim2real.domains.randomizers import Uniform
-from sim2real.domains.signals import ActionDelay, ObservationNoise
+from sim2real.domains.signals import ActionDelay, ObservationDelay, ObservationNoise
 from sim2real.errors import Sim2RealError
 
 
@@ -87,6 +87,111 @@ def test_a_delay_needs_box_actions():
     with pytest.raises(Sim2RealError) as error:
         ActionDelay(gym.make("CartPole-v1"))
     assert str(error.value) == ("action_delay needs a Box action space, the env has Discrete(2); leave the signal out.")
+
+
+RAMP = np.arange(1, 3001) / 3000.0  # read linearly between its steps, it tells how old what arrives is
+
+
+def delays_of_actions(delay, jitter, seed=0):
+    env = ActionDelay(Tape(), jitter=2.0)
+    env.reset(seed=seed, options={"domain": {"action_delay": delay, "action_delay_jitter": jitter}})
+    for action in RAMP:
+        env.step(np.array([action]))
+    return (RAMP - np.ravel(env.unwrapped.actions))[10:] * 3000.0
+
+
+def delays_of_observations(delay, jitter, seed=0):
+    env = ObservationDelay(Tape(np.array([0.0, *RAMP])[:, None]), jitter=2.0)
+    env.reset(seed=seed, options={"domain": {"observation_delay": delay, "observation_delay_jitter": jitter}})
+    return (RAMP - [env.step(np.zeros(1))[0][0] for _ in RAMP])[10:] * 3000.0
+
+
+@pytest.mark.parametrize("delays", [delays_of_actions, delays_of_observations])
+def test_jitter_is_uniform_around_the_delay_and_new_in_every_step(delays):
+    drawn = delays(1.5, 1.0)
+    assert 0.5 - 1e-9 <= drawn.min() < 0.51
+    assert 2.49 < drawn.max() <= 2.5 + 1e-9
+    assert drawn.mean() == pytest.approx(1.5, abs=4 * np.sqrt(1 / 3 / len(drawn)))
+    assert drawn.var() == pytest.approx(1 / 3, rel=0.1)
+    centred = drawn - drawn.mean()
+    assert abs(np.mean(centred[1:] * centred[:-1])) < 4 / 3 / np.sqrt(len(drawn))
+    np.testing.assert_array_equal(delays(1.5, 1.0), drawn)
+    assert not np.array_equal(delays(1.5, 1.0, seed=1), drawn)
+
+
+@pytest.mark.parametrize("delays", [delays_of_actions, delays_of_observations])
+def test_jitter_never_lets_anything_arrive_early_and_reaches_beyond_the_longest_delay(delays):
+    assert delays(0.5, 2.0).min() == pytest.approx(0.0, abs=1e-9)
+    assert np.mean(delays(0.0, 2.0) < 1e-9) == pytest.approx(0.5, abs=0.05)
+    assert 4.99 < delays(3.0, 2.0).max() <= 5.0 + 1e-9
+    np.testing.assert_allclose(delays(2.0, 0.0), 2.0, atol=1e-9)
+
+
+@pytest.mark.parametrize(("wrapper", "name"), [(ActionDelay, "action_delay"), (ObservationDelay, "observation_delay")])
+def test_jitter_is_a_parameter_where_it_is_asked_for(wrapper, name):
+    assert list(wrapper(Echo()).domain_space) == [name]
+    space = wrapper(Echo(), jitter=0.5).domain_space
+    jitter = space[f"{name}_jitter"]
+    assert list(space) == [name, f"{name}_jitter"]
+    assert (jitter.nominal, jitter.low, jitter.high, jitter.unit) == (0.0, 0.0, 0.5, "steps")
+    for bad in (-1.0, "abc", float("inf")):
+        with pytest.raises(Sim2RealError) as error:
+            wrapper(Echo(), jitter=bad)
+        assert str(error.value) == f"{name}: jitter = {bad!r} must be a number of at least 0."
+
+
+@pytest.mark.parametrize(
+    ("delay", "expected"),
+    [
+        (0.0, [1.0, 2.0, 3.0, 4.0, 5.0]),
+        (1.0, [1.0, 1.0, 2.0, 3.0, 4.0]),
+        (3.0, [1.0, 1.0, 1.0, 1.0, 2.0]),
+        # (1 - f) o[t-k] + f o[t-k-1]
+        (0.25, [1.0, 1.75, 2.75, 3.75, 4.75]),
+        (1.5, [1.0, 1.0, 1.5, 2.5, 3.5]),
+    ],
+)
+def test_observations_arrive_late_by_the_closed_form(delay, expected):
+    env = ObservationDelay(Tape(np.arange(1.0, 6.0)[:, None]))
+    observed = [env.reset(options={"domain": {"observation_delay": delay}})[0]]
+    observed += [env.step(np.zeros(1))[0] for _ in range(4)]
+    np.testing.assert_allclose(np.ravel(observed), expected)
+
+
+def test_a_late_picture_is_an_older_one_or_a_mixture_of_two_of_the_same_type():
+    pictures = np.array([[[10, 11], [12, 13]], [[20, 22], [24, 26]], [[99, 99], [99, 99]]], np.uint8)
+    space = gym.spaces.Box(0, 255, (2, 2), np.uint8)
+    for delay, expected in ((1.0, pictures[1]), (1.5, [[15, 16], [18, 20]])):  # halves go to the even number
+        env = ObservationDelay(Tape(pictures, space))
+        env.reset(options={"domain": {"observation_delay": delay}})
+        env.step(np.zeros(1))
+        late = env.step(np.zeros(1))[0]
+        np.testing.assert_array_equal(late, expected)
+        assert late.dtype == np.uint8
+
+
+def test_of_a_dict_only_what_is_measured_is_late():
+    env, true = ObservationDelay(GoalDict()), GoalDict()
+    env.reset(seed=0, options={"domain": {"observation_delay": 1.0}})
+    before, _ = true.reset(seed=0)
+    push = np.ones(1, np.float32)
+    late, now = env.step(push)[0], true.step(push)[0]
+    np.testing.assert_array_equal(late["observation"], before["observation"])
+    np.testing.assert_array_equal(late["achieved_goal"], now["achieved_goal"])
+    assert late["achieved_goal"][1] != before["achieved_goal"][1]
+
+
+def test_an_env_may_reuse_its_observation_array():
+    class Reuses(Tape):
+        array = np.zeros(1)
+
+        def show(self):
+            self.array[:] = len(self.actions)
+            return self.array
+
+    env = ObservationDelay(Reuses())
+    env.reset(options={"domain": {"observation_delay": 2.0}})
+    assert [float(env.step(np.zeros(1))[0][0]) for _ in range(4)] == [0.0, 0.0, 1.0, 2.0]
 
 
 def noisy(env, factor, seed=0, steps=0, **options):
@@ -197,7 +302,48 @@ def test_noise_needs_box_observations():
     )
 
 
-@pytest.mark.parametrize("wrapper", [ActionDelay, ObservationNoise])
+def test_a_bias_is_drawn_once_an_episode_with_the_standard_deviation_asked_for():
+    count = 500
+    env = ObservationNoise(Tape(), std=0.1, bias=2.0)
+    episodes = []
+    for episode in range(count):
+        domain = {"observation_bias": 2.0}
+        observed = [env.reset(seed=5 if episode == 0 else None, options={"domain": domain})[0]]
+        observed += [env.step(np.zeros(1))[0] for _ in range(3)]
+        assert len(np.unique(observed)) == 1
+        episodes.append(observed[0])
+    assert np.mean(episodes) == pytest.approx(0.0, abs=4 * 0.2 / np.sqrt(count))
+    assert np.std(episodes) == pytest.approx(0.2, abs=4 * 0.2 / np.sqrt(2 * count))
+
+
+def test_bias_and_noise_add_up_and_follow_the_channels():
+    def run(**domain):
+        env = ObservationNoise(Sound(), bias=2.0)
+        observed = [env.reset(seed=1, options={"domain": domain})[0]]
+        return np.array([*observed, *(env.step(np.zeros(1, np.float32))[0] for _ in range(200))])
+
+    clean, biased, both = run(), run(observation_bias=1.0), run(observation_bias=1.0, observation_noise=0.5)
+    offset = (biased - clean)[0]
+    assert offset[0] != 0.0
+    assert offset[1] == 0.0  # velocity: noise = 0
+    np.testing.assert_allclose((both - clean).mean(axis=0), offset, atol=4 * 0.05 / np.sqrt(200))
+    assert (both - clean)[:, 0].std() == pytest.approx(0.05, rel=0.25)
+
+
+def test_bias_is_a_parameter_where_it_is_asked_for():
+    assert list(ObservationNoise(Echo()).domain_space) == ["observation_noise"]
+    bias = ObservationNoise(Echo(), bias=2.0).domain_space["observation_bias"]
+    assert (bias.nominal, bias.low, bias.high, bias.unit) == (0.0, 0.0, 2.0, "1")
+    with pytest.raises(Sim2RealError) as error:
+        ObservationNoise(Echo(), bias=-1.0)
+    assert str(error.value) == "observation_noise: bias = -1.0 must be a number of at least 0."
+
+
+def test_the_option_of_a_bias_leaves_the_draws_of_the_noise_as_they_are():
+    np.testing.assert_array_equal(noisy(Echo(), 1.0, steps=20), noisy(Echo(), 1.0, steps=20, bias=1.0))
+
+
+@pytest.mark.parametrize("wrapper", [ActionDelay, ObservationDelay, ObservationNoise])
 def test_training_range_and_bound_are_the_users(wrapper):
     (_, parameter), *_ = wrapper(Echo(), high=2.0, train=(0.0, 0.5)).domain_space.items()
     assert (parameter.low, parameter.nominal, parameter.high, parameter.train) == (0.0, 0.0, 2.0, (0.0, 0.5))

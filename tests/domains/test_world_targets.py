@@ -10,6 +10,7 @@ from tiny_envs import Sound
 
 from sim2real.domains.adapter import DomainFile
 from sim2real.domains.contract import domain_space, get_domain
+from sim2real.domains.signals import SIGNALS
 from sim2real.domains.targets import NOMINAL, Target, check_targets, find_target, list_targets, read_targets
 from sim2real.domains.world import World, make_importable
 from sim2real.errors import Sim2RealError
@@ -93,11 +94,11 @@ P = {"path": "unwrapped.x", "nominal": 1, "low": 0, "high": 2}
         ),
         (
             {"domain_file": {"signals": {"evil": {}}}},
-            "world: domain_file: signals: unknown key 'evil'. Known: action_delay, observation_noise.",
+            f"world: domain_file: signals: unknown key 'evil'. Known: {', '.join(SIGNALS)}.",
         ),
         (
             {"domain_file": {"signals": {"action_delay": {"env": 1}}}},
-            "world: domain_file: signals: action_delay: unknown key 'env'. Known: high, train.",
+            "world: domain_file: signals: action_delay: unknown key 'env'. Known: high, train, jitter.",
         ),
         (
             {"domain_file": {"targets": 5}},

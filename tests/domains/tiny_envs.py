@@ -268,6 +268,20 @@ class GoalDict(Sound):
         return {"observation": state, "achieved_goal": state.copy(), "desired_goal": np.zeros(2, np.float32)}
 
 
+class Camera(Sound):
+    """A dict observation with a picture, in which the point is a bright column on a ramp of greys."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        pictures = gym.spaces.Box(0, 255, (12, 16, 3), np.uint8)
+        self.observation_space = gym.spaces.Dict({"observation": self.observation_space, "camera": pictures})
+
+    def observe(self):
+        picture = np.arange(12 * 16 * 3, dtype=np.uint8).reshape(12, 16, 3)
+        picture[:, int(np.clip(8 + 8 * self.state[0], 0, 15))] = 250
+        return {"observation": super().observe(), "camera": picture}
+
+
 class Plain(Sound):
     """No contract at all."""
 
@@ -307,6 +321,32 @@ class Echo(gym.Env[Any, Any]):
     def step(self, action):
         self.applied.append(float(action[0]))
         return np.array([float(action[0]), self.np_random.normal()]), 0.0, False, False, {}
+
+
+class Tape(gym.Env[Any, Any]):
+    """Shows what it is given, one after the other, and keeps the very actions that arrive."""
+
+    metadata = {"render_modes": []}  # noqa: RUF012
+
+    def __init__(self, shown=(), observation_space=None, action_space=None, channels=None) -> None:
+        self.shown = shown
+        self.observation_space = observation_space or gym.spaces.Box(-1e6, 1e6, (1,), np.float64)
+        self.action_space = action_space or gym.spaces.Box(-1.0, 1.0, (1,), np.float64)
+        self.observation_channels = channels
+        self.actions: list[Any] = []
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.actions = []
+        return self.show(), {}
+
+    def step(self, action):
+        self.actions.append(action)
+        return self.show(), 0.0, False, False, {}
+
+    def show(self):
+        index = len(self.actions)
+        return self.shown[index] if index < len(self.shown) else np.zeros(self.observation_space.shape)
 
 
 for _name, _class in tuple(globals().items()):
