@@ -1,7 +1,7 @@
 """Measure how fast the worlds are, as ratios, and how true the lean robots move; keep the figures for docs/speed.md.
 
     python scripts/benchmark_envs.py              # ten minutes; renews docs/results/envs.json and docs/speed.md
-    python scripts/benchmark_envs.py --only arms  # some parts, printed and not kept
+    python scripts/benchmark_envs.py --only arms  # some parts; the others stay as they are
     python scripts/benchmark_envs.py --render     # only renders docs/speed.md again
 
 What is compared is measured by turns, so that what else the machine does hits both sides. A figure is the median over
@@ -26,7 +26,16 @@ from env_speed.fidelity import SETTINGS, WORLDS
 from env_speed.parts import PARTS, TITLES, Bench
 from env_speed.peers import HIGHWAY_ENV, PANDA_GYM
 from rich.console import Console
-from speed.figures import Figure, installed, overview, part_tables, read_figures, replace_tables, table_lines
+from speed.figures import (
+    Figure,
+    installed,
+    overview,
+    part_tables,
+    read_figures,
+    replace_part,
+    replace_tables,
+    table_lines,
+)
 from speed.peers import default_folder
 
 from sim2real.errors import Sim2RealError
@@ -46,17 +55,16 @@ def main() -> None:
     parser.add_argument("--venv", type=Path, default=default_folder("peers"), help="of the peers; default %(default)s")
     parser.add_argument("--render", action="store_true", help="render docs/speed.md from the figures kept")
     arguments = parser.parse_args()
-    if arguments.render:
-        results = json.loads(RESULTS.read_text(encoding="utf-8"))
-    else:
+    results: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"figures": []}
+    if not arguments.render:
         parts = arguments.only or list(PARTS)
-        results = measure(parts, peers=arguments.venv, rounds=arguments.rounds, resets=arguments.resets)
-        if not arguments.only:
-            RESULTS.parent.mkdir(parents=True, exist_ok=True)
-            write_json(RESULTS, results)
+        new = measure(parts, peers=arguments.venv, rounds=arguments.rounds, resets=arguments.resets)
+        for part in parts:
+            found = [entry for entry in new["figures"] if entry["part"] == part]
+            results = {**new, "figures": replace_part(results, part, found, PARTS)}
+        write_json(RESULTS, results)
     Console().print(overview(read_figures(results), "The worlds: speed and fidelity"))
-    if not arguments.only:
-        write_atomic(PAGE, rendered(PAGE.read_text(encoding="utf-8"), results))
+    write_atomic(PAGE, rendered(PAGE.read_text(encoding="utf-8"), results))
 
 
 def _count(text: str) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ from env_speed import worlds
 from env_speed.fidelity import WORLDS, deviations
 from env_speed.peers import HIGHWAY_ENV, PANDA_GYM, Peers
 from env_speed.timing import step_times
+from sim2real.deployment.bundle import load_policy
+from sim2real.domains.contract import domain_space
+from sim2real.domains.randomizers import RandomizerSpec
+from sim2real.domains.world import World
 
 LAPS, STEPS = 4, 50
 """How often a round goes through what it compares, and the steps each time."""
@@ -29,6 +34,10 @@ SUBJECTS: dict[str, tuple[str, dict[str, Any]]] = {
     env_id.removeprefix("sim2real/"): (env_id, {}) for env_id in worlds.ALL
 } | CAMERAS
 """All worlds."""
+RANDOMIZED = ("PandaPush", "Drive", "Labyrinth")
+"""Worlds in which the cost of randomization is measured."""
+EPISODES = 3
+"""Of each, each time."""
 WITH_MUJOCO = ("PandaReach-v0", "PandaPush-v0", "Drive-v0", "Labyrinth-v0")
 """The worlds that are there in both engines."""
 
@@ -164,6 +173,38 @@ def resets(bench: Bench) -> Iterator[Figure]:
         yield figure("resets", f"{name}, into another domain", other, "steps", most=2.0)
 
 
+def randomization(bench: Bench) -> Iterator[Figure]:
+    """What a new domain for every episode costs, with the shipped policies, against the same one in all of them."""
+    for name in RANDOMIZED:
+        world, predict = World.of(f"sim2real_envs:sim2real/{name}-v0"), load_policy(name).predict
+        with closing(world.make()) as env:
+            ranges = {key: p.train_range for key, p in domain_space(env).items()}
+        middle = {key: (low + high) / 2.0 for key, (low, high) in ranges.items()}
+        # All domains are next to that one, so that the motion is the same.
+        near = {key: [middle[key], middle[key] + 1e-6 * (high - low)] for key, (low, high) in ranges.items()}
+        normal = {
+            key: {"distribution": "normal", "mean": low, "std": high - low, "low": low, "high": high}
+            for key, (low, high) in near.items()
+        }
+        specs: dict[str, RandomizerSpec] = {
+            "one": {"name": "none", "domain": middle},
+            "uniform": {"name": "uniform", "ranges": near},
+            "distributions": {"name": "distributions", "parameters": normal},
+            "doraemon": {"name": "doraemon", "ranges": near},
+            "active": {"name": "active", "ranges": near},
+        }
+        with ExitStack() as stack:
+            envs = {title: stack.enter_context(closing(world.make(randomizer=spec))) for title, spec in specs.items()}
+            steps = bench.compare(
+                {
+                    title: partial(worlds.episode_times, env, predict, EPISODES)  # type: ignore[arg-type]
+                    for title, env in envs.items()
+                }
+            )
+        for title in list(specs)[1:]:
+            yield figure("randomization", f"{name}, {title}", ratio(steps[title], steps["one"]), "×", most=1.05)
+
+
 def memory(bench: Bench) -> Iterator[Figure]:
     """By how much a process grows over many resets, each into another domain."""
     for name, (env_id, kwargs) in SUBJECTS.items():
@@ -199,7 +240,7 @@ def fidelity(bench: Bench) -> Iterator[Figure]:  # noqa: ARG001 (all parts have 
 
 
 PARTS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
-    part.__name__: part for part in (arms, floors, driving, camera, mujoco, fidelity, resets, memory)
+    part.__name__: part for part in (arms, floors, driving, camera, mujoco, fidelity, resets, randomization, memory)
 }
 """All parts, in the order of the page."""
 TITLES = {
@@ -210,6 +251,7 @@ TITLES = {
     "mujoco": "MuJoCo: how many times as fast as PyBullet in the same world",
     "fidelity": "How far the end effector of the lean robots is from that of the stock ones",
     "resets": "A reset, in control steps of the same world",
+    "randomization": "A step with a new domain in every episode, over one with the same domain in all of them",
     "memory": "What a process grows by over {resets:,} resets, each into another domain",
 }
 """What the parts are called on the page; ``{resets}`` is to be filled in."""

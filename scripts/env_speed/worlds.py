@@ -20,6 +20,7 @@ import sim2real_envs  # noqa: F401 (registers the worlds)
 from env_speed.timing import step_times
 from sim2real.domains.contract import domain_space
 from sim2real.domains.randomizers import Uniform
+from sim2real.evaluation.rollouts import Predict
 from sim2real_envs.bullet import pybullet
 
 ALL = tuple(env_id for env_id in gym.registry if env_id.startswith("sim2real/"))
@@ -42,6 +43,30 @@ def engine_times(env: gym.Env[Any, Any], count: int, seed: int, *functions: str)
         clocked = _PerStep(env, durations)
         step_times(clocked, count, seed)
     return clocked.times
+
+
+def episode_times(env: gym.Env[Any, Any], predict: Predict, episodes: int, seed: int) -> list[float]:
+    """Return how long a step of each of several episodes takes, with its share of the reset that begins it [s].
+
+    Args:
+        env: The env.
+        predict: What acts; its time is not counted.
+        episodes: How many.
+        seed: Of the first one; the others follow from it.
+    """
+    times = []
+    for episode in range(episodes):
+        start = time.perf_counter()
+        observation, _ = env.reset(seed=seed if episode == 0 else None)
+        taken, steps, over = time.perf_counter() - start, 0, False
+        while not over:
+            (action,) = predict(observation[None])
+            start = time.perf_counter()
+            observation, _, terminated, truncated, _ = env.step(action)
+            taken += time.perf_counter() - start
+            steps, over = steps + 1, terminated or truncated
+        times.append(taken / steps)
+    return times
 
 
 class _PerStep:

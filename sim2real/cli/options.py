@@ -67,7 +67,7 @@ Randomizer = Annotated[
     str,
     typer.Option(
         metavar="NAME|FILE",
-        help="Where the domains of the episodes come from: none, uniform, or a YAML file.",
+        help="Where the domains of the episodes come from: none, uniform, adr, doraemon, active, or a YAML file.",
         rich_help_panel=WORLD,
     ),
 ]

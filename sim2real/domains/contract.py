@@ -116,6 +116,8 @@ class DomainWrapper(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
     live: ClassVar[bool] = False
     """Whether :meth:`_apply` may be called during an episode, too."""
+    whole_episode: ClassVar[tuple[str, ...]] = ()
+    """Parameters of a live one that nevertheless are what they are from the beginning of an episode to its end."""
 
     def __init__(self, env: Env, own_space: DomainSpace) -> None:
         gym.Wrapper.__init__(self, env)
@@ -141,7 +143,8 @@ class DomainWrapper(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     @property
     def live_parameters(self) -> tuple[str, ...]:
         """Those that can change during an episode."""
-        return (*live_parameters(self.env), *(self._own_space if self.live else ()))
+        own = [name for name in self._own_space if self.live and name not in self.whole_episode]
+        return (*live_parameters(self.env), *own)
 
     def change_domain(self, changes: Mapping[str, float]) -> None:
         """Change parameters of the present episode, at once; see :func:`change_domain`."""

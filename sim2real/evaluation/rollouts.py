@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from sim2real.domains.contract import Env
-from sim2real.domains.randomizers import RandomizerSpec
+from sim2real.domains.randomizers import Adaptive, RandomizerSpec
 from sim2real.domains.space import Domain
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
@@ -84,6 +84,9 @@ class Evaluator:
         randomizer: Where the domains come from, for a world that is not a target.
         lanes: Envs stepped together, so that the policy sees batches. Part of the definition, since a matrix product
             may differ in its last bit with the size of the batch.
+
+    Raises:
+        Sim2RealError: Something of the world is unknown, or its randomizer would learn.
     """
 
     def __init__(
@@ -91,6 +94,12 @@ class Evaluator:
     ) -> None:
         self._seeds = [derive_seed(seed, "evaluation", index) for index in range(episodes)]
         self._envs = [world.make(randomizer=randomizer) for _ in range(min(lanes, episodes))]
+        if isinstance(self.env.get_wrapper_attr("randomizer"), Adaptive):
+            self.close()
+            raise Sim2RealError(
+                "a randomizer that learns is for training; evaluate where domains stay as they are, as in "
+                "{name: uniform, ranges: bounds}."
+            )
 
     def __enter__(self) -> Evaluator:
         return self

@@ -13,7 +13,7 @@ from tiny_envs import Camera
 
 from sim2real.domains.adapter import DomainFile
 from sim2real.domains.check_env import check_env
-from sim2real.domains.contract import domain_space, get_domain, set_domain
+from sim2real.domains.contract import change_domain, domain_space, get_domain, live_parameters, set_domain
 from sim2real.domains.randomize import RandomizeDomain
 from sim2real.domains.randomizers import Uniform
 from sim2real.domains.signals import SIGNALS, ActionSignal, signal_options
@@ -21,7 +21,7 @@ from sim2real.domains.trajectories import action_sequences, play
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 
-ARCHITECTURE = Path(__file__).parents[2] / "docs/architecture.md"
+PAGE = Path(__file__).parents[2] / "docs/randomization.md"
 # Every option by which a signal gets one more parameter.
 OPTIONS = {
     "action_delay": {"jitter": 0.7},
@@ -43,6 +43,8 @@ OPTIONS = {
         "shift": 3,
         "cutout": 0.4,
     },
+    "pushes": {"every": 2},
+    "missed_steps": {},
 }
 PHYSICS = ["gain", "drag"]
 PARAMETERS = [
@@ -58,7 +60,14 @@ PARAMETERS = [
     "sensor_dropout",
     "stuck_sensor",
     *("image_brightness", "image_contrast", "image_noise", "image_shift", "image_cutout"),
+    "push",
+    "missed_steps",
 ]
+WHOLE_EPISODE = {
+    *("action_delay", "action_delay_jitter", "action_noise_bias", "action_noise_gain"),
+    *("observation_delay", "observation_delay_jitter", "observation_bias", "stuck_sensor"),
+    *("image_brightness", "image_contrast", "image_shift", "image_cutout"),
+}
 
 
 def through(*names, env=None):
@@ -145,10 +154,7 @@ def test_all_signals_together_have_the_same_parameters_in_any_order():
 def test_the_documents_list_every_parameter_with_its_unit_and_its_bounds():
     rows = [
         [cell.strip(" `") for cell in line.split("|")[1:-1]]
-        for line in ARCHITECTURE.read_text(encoding="utf-8")
-        .partition("## Signals")[2]
-        .partition("\n## ")[0]
-        .splitlines()
+        for line in PAGE.read_text(encoding="utf-8").partition("## Signals")[2].partition("\n## ")[0].splitlines()
         if line.startswith("|")
     ][2:]
     assert [row[0] for row in rows if row[0]] == list(SIGNALS)
@@ -202,7 +208,7 @@ def test_two_signals_of_a_kind_are_refused(name):
         through(name, name)
 
 
-@pytest.mark.parametrize("name", [n for n in SIGNALS if n != "image_augmentation"])
+@pytest.mark.parametrize("name", [n for n in SIGNALS if n not in ("image_augmentation", "pushes", "missed_steps")])
 def test_a_signal_needs_box_spaces(name):
     side = "action" if issubclass(SIGNALS[name], ActionSignal) else "observation"
     env = gym.make("FrozenLake-v1")
@@ -226,6 +232,35 @@ def test_a_world_with_all_signals_keeps_the_whole_contract():
     assert [(check.name, check.detail) for check in report.checks if check.status == "error"] == []
     assert [row.name for row in report.parameters if row.effect[0] != "ok"] == []
     assert [row.name for row in report.parameters] == [*PHYSICS, *PARAMETERS]
+
+
+def test_what_can_change_during_an_episode_does_and_the_rest_is_refused():
+    env = through(*SIGNALS)
+    assert set(own(env)) - set(live_parameters(env)) == WHOLE_EPISODE
+    with pytest.raises(Sim2RealError, match="unknown parameter that can change during an episode: 'action_delay'"):
+        change_domain(env, {"action_delay": 1.0})
+
+
+@pytest.mark.parametrize("name", [name for name in PARAMETERS if name not in WHOLE_EPISODE])
+def test_a_parameter_that_changes_during_an_episode_acts_from_then_on(name):
+    env = through(*SIGNALS)
+
+    def seen(value):
+        env.reset(seed=1)
+        found = []
+        for step, action in enumerate(actions(env)):
+            if step == 6:
+                change_domain(env, {name: value})
+                assert get_domain(env)[name] == value
+            found.append(env.step(action))
+        assert found[-1][4]["domain"][name] == value
+        return [np.concatenate([np.ravel(part).astype(float) for part in step[0].values()]) for step in found]
+
+    space = domain_space(env)[name]
+    plain, changed = seen(space.nominal), seen(space.low + 0.8 * (space.high - space.low))
+    np.testing.assert_array_equal(plain[:6], changed[:6])
+    assert not np.array_equal(plain[6:], changed[6:])
+    assert env.reset(seed=1)[1]["domain"] == domain_space(env).nominal()
 
 
 def test_a_wrong_option_in_a_domain_file_is_told_with_the_env():

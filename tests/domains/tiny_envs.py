@@ -23,6 +23,7 @@ class Sound(gym.Env[Any, Any]):
         Channel(name="velocity", width=1, unit="m/s", low=-10.0, high=10.0, noise=0.0),
     )
     action_channels = (Channel(name="push", width=1, unit="N", low=-1.0, high=1.0),)
+    push_space = gym.spaces.Box(-0.5, 0.5, (1,), np.float64)
 
     def __init__(self) -> None:
         self.observation_space = gym.spaces.Box(-10.0, 10.0, (2,), np.float32)
@@ -56,6 +57,9 @@ class Sound(gym.Env[Any, Any]):
         self.state = np.array([self.np_random.uniform(-0.1, 0.1), 0.0])
         self.steps = 0
         return self.observe(), self.info()
+
+    def push(self, impulse):
+        self.state[1] += float(impulse[0])
 
     def observe(self):
         return np.clip(self.state, -10.0, 10.0).astype(np.float32)

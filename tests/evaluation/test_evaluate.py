@@ -106,3 +106,13 @@ def test_what_cannot_be_evaluated_is_refused(source):
     assert message(target={"drift": 0.1}, randomizer="uniform").endswith("leave out the randomizer 'uniform'.")
     assert message(env="Pendulum-v1").startswith("the policy does not fit the env: observation shape is (2,)")
     assert "nan in channel 0 at step 3 of episode 1" in message(kwargs={"nan_at": 3})
+
+
+def test_a_randomizer_that_learns_is_refused():
+    with pytest.raises(Sim2RealError) as error:
+        run(randomizer={"name": "adr", "buffer": 5})
+    assert str(error.value) == (
+        "a randomizer that learns is for training; evaluate where domains stay as they are, as in "
+        "{name: uniform, ranges: bounds}."
+    )
+    assert len(run(randomizer={"name": "uniform", "ranges": "bounds"})) == 7

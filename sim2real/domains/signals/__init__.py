@@ -1,4 +1,7 @@
-"""Signals between agent and world as domain parameters: latency, noise, sensors, actuators, pictures, for any env.
+"""Signals between agent and world as domain parameters, for any env.
+
+Latency, noise, sensors, actuators, pictures, pushes and missed control steps.
+
 
 Each wrapper adds its parameters to the wrapped env's domain space, so that one randomizer draws physics and signals
 together. They go together in any order: an action passes them from the outside in, an observation from the inside out.
@@ -12,6 +15,7 @@ from collections.abc import Callable, Mapping
 from sim2real.domains.signals.actuators import ActionBacklash, ActionLag, ActionNoise, ActionSaturation, ActuatorGain
 from sim2real.domains.signals.base import ActionSignal, ObservationSignal, Signal
 from sim2real.domains.signals.delay import ActionDelay, ObservationDelay
+from sim2real.domains.signals.disturbances import MissedSteps, Pushes
 from sim2real.domains.signals.images import ImageAugmentation
 from sim2real.domains.signals.noise import ObservationNoise
 from sim2real.domains.signals.sensors import ObservationQuantisation, SensorDropout, StuckSensor
@@ -26,10 +30,12 @@ __all__ = [
     "ActionSignal",
     "ActuatorGain",
     "ImageAugmentation",
+    "MissedSteps",
     "ObservationDelay",
     "ObservationNoise",
     "ObservationQuantisation",
     "ObservationSignal",
+    "Pushes",
     "SensorDropout",
     "Signal",
     "StuckSensor",
@@ -49,6 +55,8 @@ _CLASSES: tuple[type[Signal], ...] = (
     SensorDropout,
     StuckSensor,
     ImageAugmentation,
+    Pushes,
+    MissedSteps,
 )
 
 SIGNALS: Mapping[str, Callable[..., Signal]] = {signal.signal_name: signal for signal in _CLASSES}

@@ -74,6 +74,7 @@ class ActionNoise(ActionSignal):
     """
 
     signal_name = "action_noise"
+    whole_episode = ("action_noise_bias", "action_noise_gain")
 
     def __init__(
         self,

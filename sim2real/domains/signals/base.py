@@ -26,6 +26,7 @@ class Signal(DomainWrapper):
         parameters: Its own parameters by name, as for :class:`~sim2real.domains.space.DomainSpace`.
     """
 
+    live = True
     signal_name: ClassVar[str]
     """What a domain file and messages call it."""
 
@@ -33,6 +34,17 @@ class Signal(DomainWrapper):
         super().__init__(env, DomainSpace(parameters))
         self._now = self._own_space.nominal()
         self._idle = True
+
+    def change_domain(self, changes: Mapping[str, float]) -> None:
+        """Change parameters of the present episode, at once; one that was idle begins to act as after a reset."""
+        was_idle = self._idle
+        super().change_domain(changes)
+        if was_idle and not self._idle:
+            self._wake()
+
+    def _wake(self) -> None:
+        """Get ready to act in an episode that is under way."""
+        raise NotImplementedError
 
     def _apply(self, own_domain: Domain) -> None:
         self._now = own_domain
@@ -72,6 +84,9 @@ class ActionSignal(Signal):
             self._start()
         return observation
 
+    def _wake(self) -> None:
+        self._start()
+
     def _start(self) -> None:
         """Clear the state of the last episode, and draw what holds for this one."""
 
@@ -109,6 +124,7 @@ class ObservationSignal(Signal):
     def __init__(self, env: Env, parameters: Mapping[str, Mapping[str, Any]]) -> None:
         self._key, self._box = self._part(env.observation_space)
         super().__init__(env, parameters)
+        self._begins = False
 
     def _part(self, space: gym.Space[Any]) -> tuple[str | None, gym.spaces.Box]:
         """Return the key of the part that is measured, ``None`` for all of it, and its space."""
@@ -125,13 +141,18 @@ class ObservationSignal(Signal):
         observation, reward, terminated, truncated, info = self._step_env(action)
         if not self._idle:
             values = observation if self._key is None else observation[self._key]
-            observation = self._with(observation, self._measured(values))
+            observation = self._with(observation, self._first(values) if self._begins else self._measured(values))
+            self._begins = False
         return observation, reward, terminated, truncated, info
 
     def _begin_episode(self, observation: Any) -> Any:
+        self._begins = False
         if self._idle:
             return observation
         return self._with(observation, self._first(observation if self._key is None else observation[self._key]))
+
+    def _wake(self) -> None:
+        self._begins = True
 
     def _with(self, observation: Any, values: NDArray[Any]) -> Any:
         return values if self._key is None else {**observation, self._key: values}

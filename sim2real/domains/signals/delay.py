@@ -33,6 +33,7 @@ class ActionDelay(ActionSignal):
     """
 
     signal_name = "action_delay"
+    whole_episode = ("action_delay", "action_delay_jitter")
 
     def __init__(
         self, env: Env, *, high: float = 3.0, train: tuple[float, float] | None = None, jitter: float = 0.0
@@ -68,6 +69,7 @@ class ObservationDelay(ObservationSignal):
     """
 
     signal_name = "observation_delay"
+    whole_episode = ("observation_delay", "observation_delay_jitter")
 
     def __init__(
         self, env: Env, *, high: float = 3.0, train: tuple[float, float] | None = None, jitter: float = 0.0

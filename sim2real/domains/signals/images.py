@@ -46,6 +46,7 @@ class ImageAugmentation(ObservationSignal):
     """
 
     signal_name = "image_augmentation"
+    whole_episode = ("image_brightness", "image_contrast", "image_shift", "image_cutout")
 
     def __init__(
         self,

@@ -34,6 +34,7 @@ class ObservationNoise(ObservationSignal):
     """
 
     signal_name = "observation_noise"
+    whole_episode = ("observation_bias",)
 
     def __init__(
         self,

@@ -91,6 +91,7 @@ class StuckSensor(_HeldReadings):
     """
 
     signal_name = "stuck_sensor"
+    whole_episode = ("stuck_sensor",)
 
     def __init__(
         self, env: Env, *, high: float = 0.5, train: tuple[float, float] | None = None, within: int = 50
