@@ -21,6 +21,7 @@ ADAPTIVE = {
     "adr": {"name": "adr", "buffer": 5},
     "doraemon": {"name": "doraemon", "episodes": 20},
     "active": {"name": "active", "episodes": 20},
+    "learnability": {"name": "learnability", "episodes": 20},
 }
 
 
@@ -218,6 +219,46 @@ def test_active_goes_to_where_the_returns_are_lowest_and_still_sees_the_rest():
     assert np.mean(delays < 1.0) == pytest.approx(0.25 / 3, abs=0.03)
     assert randomizer.ranges == {"friction": (0.0, 1.0), "delay": (0.0, 3.0)}
     assert randomizer.figures()["elite_return"] < randomizer.figures()["mean_return"]
+
+
+def test_learnability_goes_to_the_edge_of_what_succeeds():
+    randomizer = make_randomizer({**ADAPTIVE["learnability"], "uniform_share": 0.0}, SPACE)
+    rng = np.random.default_rng(0)
+    chance = {}
+
+    def lucky(domain):  # a chance that falls with the delay, from 1 to 0 around 1
+        chance[domain["delay"]] = 1.0 / (1.0 + np.exp(6.0 * (domain["delay"] - 1.0)))
+        return rng.random() < chance[domain["delay"]]
+
+    learn(randomizer, lucky, 20, rng)
+    # What it takes for the chance of success is that which it is.
+    delays = np.linspace(0.0, 3.0, 7)
+    fitted = randomizer.chance(np.column_stack([np.full(7, 0.5), delays / 3.0]))
+    np.testing.assert_allclose(fitted, 1.0 / (1.0 + np.exp(6.0 * (delays - 1.0))), atol=0.12)
+    drawn = np.array([randomizer.sample(rng)["delay"] for _ in range(2000)])
+    assert np.mean(np.abs(drawn - 1.0) < 0.6) > 0.8
+    assert np.mean(drawn > 2.0) < 0.05
+    # The friction does not matter, and is drawn from everywhere.
+    frictions = np.array([randomizer.sample(rng)["friction"] for _ in range(2000)])
+    assert np.std(frictions) == pytest.approx(1.0 / np.sqrt(12), rel=0.1)
+
+
+@pytest.mark.parametrize("success", [True, False])
+def test_learnability_knows_no_better_where_all_outcomes_are_alike(success):
+    randomizer = make_randomizer(ADAPTIVE["learnability"], SPACE)
+    rng = np.random.default_rng(0)
+    learn(randomizer, lambda domain: success, 5, rng)
+    drawn = [randomizer.sample(rng) for _ in range(2000)]
+    assert np.std([domain["delay"] for domain in drawn]) == pytest.approx(3.0 / np.sqrt(12), rel=0.2)
+
+
+def test_a_boundary_episode_can_have_several_parameters_at_ends():
+    randomizer = make_randomizer({"name": "adr", "buffer": 1, "step": 0.25, "boundaries": 20}, SPACE)
+    randomizer.update([outcome(randomizer, SPACE.nominal())])
+    rng = np.random.default_rng(0)
+    domains = [randomizer.sample(rng) for _ in range(1000)]
+    at_ends = [domain["friction"] in (0.25, 0.75) and domain["delay"] == 0.75 for domain in domains]
+    assert np.mean(at_ends) == pytest.approx(0.5, abs=0.06)
 
 
 def test_a_curriculum_widens_with_the_steps_that_were_made():

@@ -64,7 +64,7 @@ def test_make_randomizer_takes_names_and_plain_descriptions():
         (
             "unifrom",
             "unknown randomizer 'unifrom'. Did you mean 'uniform'? Known: active, adr, curriculum, distributions, "
-            "doraemon, none, posterior, uniform.",
+            "doraemon, learnability, none, posterior, uniform.",
         ),
         (
             {"name": "uniform", "range": {}},

@@ -19,6 +19,7 @@ ADAPTIVE = {
     "doraemon": {"name": "doraemon", "episodes": 5, "success_rate": 0.1, "kl": 0.3},
     "active": {"name": "active", "episodes": 5},
     "curriculum": {"name": "curriculum", "steps": 400},
+    "learnability": {"name": "learnability", "episodes": 5},
 }
 SETTINGS = {"steps": 600, "eval_every": 200, "eval_episodes": 2, "checkpoint_every": 200, "hyperparameters": SMALL}
 

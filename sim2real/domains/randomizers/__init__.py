@@ -25,6 +25,7 @@ RANDOMIZERS: Mapping[str, str] = {
     "adr": "adr:ADR",
     "doraemon": "doraemon:Doraemon",
     "active": "active:Active",
+    "learnability": "learnability:Learnability",
 }
 """Name -> module and class, which is imported when it is asked for: some need scipy."""
 

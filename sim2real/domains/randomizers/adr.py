@@ -25,14 +25,16 @@ class ADR(Adaptive):
     buffer is then emptied.
 
     Here an episode counts for every end that it lies on, not only for the one that was chosen: as long as a range is
-    one value, each episode is on both ends of it, and all ranges open together. Two ends are not evaluated, as they
-    cannot move: one that is its parameter's nominal value and limit at once.
+    one value, each episode is on both ends of it, and all ranges open together. An end that is nominal value and limit
+    at once cannot move and is not evaluated. With ``boundaries`` above 1 a boundary episode has so many parameters at
+    ends, which gives as many results where episodes are few; with 1 it is the algorithm of the paper.
 
     Args:
         space: The parameters there are.
         ranges: How far each parameter may go, see :class:`Adaptive`.
         success_return: See :class:`Adaptive`.
         boundary_probability: p_b, between 0 and 1.
+        boundaries: How many ends are drawn for a boundary episode, at least 1.
         buffer: m [episodes], at least 1.
         raise_from: t_H [success rate].
         lower_from: t_L [success rate], below t_H.
@@ -51,6 +53,7 @@ class ADR(Adaptive):
         ranges: Any = None,
         success_return: float | None = None,
         boundary_probability: float = 0.5,
+        boundaries: int = 1,
         buffer: int = 20,
         raise_from: float = 0.8,
         lower_from: float = 0.4,
@@ -58,6 +61,7 @@ class ADR(Adaptive):
     ) -> None:
         super().__init__(space, ranges=ranges, success_return=success_return)
         self._probability = check_number("boundary_probability", boundary_probability, 0.0, 1.0)
+        self._boundaries = check_whole("boundaries", boundaries, 1)
         self._buffer = check_whole("buffer", buffer, 1)
         self._raise_from = check_number("raise_from", raise_from, 0.0, 1.0)
         self._lower_from = check_number("lower_from", lower_from, 0.0, 1.0)
@@ -84,11 +88,11 @@ class ADR(Adaptive):
         return float(np.mean(np.log(np.maximum(self._ends[1] - self._ends[0], _NARROWEST))))
 
     def sample(self, rng: np.random.Generator) -> Domain:
-        """Draw every parameter from its range, or all but one, which is set to one of its ends."""
+        """Draw every parameter from its range, or all but some, which are set to one of their ends."""
         numbers = rng.uniform(self._ends[0], self._ends[1])
         if rng.random() < self._probability:
-            side, i = self._movable[rng.integers(len(self._movable))]
-            numbers[i] = self._ends[side, i]
+            for side, i in self._movable[rng.integers(len(self._movable), size=self._boundaries)]:
+                numbers[i] = self._ends[side, i]
         return self._domain(numbers)
 
     def figures(self) -> dict[str, float]:
