@@ -36,8 +36,8 @@ class Figure:
     def goal(self) -> str:
         """The goal in words, empty where there is none."""
         if self.least is not None:
-            return f"≥ {self.least:g}"
-        return "" if self.most is None else f"≤ {self.most:g}"
+            return f"≥ {self.least:.3g}"
+        return "" if self.most is None else f"≤ {self.most:.3g}"
 
     @property
     def verdict(self) -> str:
