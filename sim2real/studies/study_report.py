@@ -258,7 +258,8 @@ def _randomization(cells: Sequence[Mapping[str, Any]], folder: Path, command: st
         except Sim2RealError as error:
             parts.append(paragraph("caution", f"The randomization of {words} is left out: {error}"))
             continue
-        figures = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in history[-1]["figures"].items())
+        last = history[-1]["figures"]
+        figures = ", ".join(f"{name.replace('_', ' ')} {number(value)}" for name, value in last.items())
         parts.append(
             figure(
                 partial(randomization_figure, history, curve),
