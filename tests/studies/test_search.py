@@ -164,7 +164,8 @@ def test_what_can_only_be_seen_in_the_worlds_is_listed_at_once_too(tmp_path):
         ),
         (
             {"randomizer": {"choices": ["none", "unifrom"]}},
-            "search.yaml: randomizer: unknown randomizer 'unifrom'. Did you mean 'uniform'? Known: none, uniform.",
+            "search.yaml: randomizer: unknown randomizer 'unifrom'. Did you mean 'uniform'? "
+            "Known: active, adr, curriculum, distributions, doraemon, learnability, none, posterior, uniform.",
         ),
         (
             {"randomizer": {"name": "uniform", "ranges": {"gain": {"half_width": 0.2}}}},
