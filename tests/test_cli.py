@@ -149,7 +149,8 @@ def test_a_mistake_on_the_command_line_is_one_line_and_exit_code_2(args, message
         ([*TRAIN, "--algo", "sacc"], "unknown algorithm 'sacc'. Did you mean 'sac'? Known: ppo, sac, td3, tqc."),
         (
             [*TRAIN, "--randomizer", "unifrom"],
-            "unknown randomizer 'unifrom'. Did you mean 'uniform'? Known: active, adr, curriculum, distributions, doraemon, learnability, none, posterior, uniform.",
+            "unknown randomizer 'unifrom'. Did you mean 'uniform'? "
+            "Known: active, adr, curriculum, distributions, doraemon, learnability, none, posterior, uniform.",
         ),
         ([*TRAIN, "--domain", "no.yaml"], "cannot read no.yaml: No such file or directory."),
     ],
