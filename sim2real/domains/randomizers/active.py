@@ -79,7 +79,7 @@ class Active(Adaptive):
         self._seen.append((outcome.ret, self._numbers(outcome.domain).tolist()))
         if len(self._seen) < self._episodes:
             return None
-        worst = sorted(self._seen)[: max(2, round(self._elite * len(self._seen)))]
+        worst = sorted(self._seen, key=lambda seen: seen[0])[: max(2, round(self._elite * len(self._seen)))]
         numbers = np.array([number for _, number in worst])
         self._mean += self._rate * (numbers.mean(axis=0) - self._mean)
         self._std += self._rate * (numbers.std(axis=0) - self._std)
