@@ -148,8 +148,6 @@ class AdaptDomain(DomainWrapper):
         Sim2RealError: A path leads nowhere or not to a number; the message names the parameter.
     """
 
-    live = True
-
     def __init__(
         self,
         env: Env,
@@ -159,6 +157,7 @@ class AdaptDomain(DomainWrapper):
         folder: str | None = None,
     ) -> None:
         RecordConstructorArgs.__init__(self, parameters=parameters, after_set=after_set, folder=folder)
+        self.live = after_set is None  # what a hook recomputes may be no good to a simulation under way
         super().__init__(env, DomainFile(parameters=parameters).space())
         self._after_set = _import_hook(after_set, folder) if isinstance(after_set, str) else after_set
         self._places = {name: _Place(env, name, fields["path"]) for name, fields in parameters.items()}

@@ -67,9 +67,10 @@ def change_domain(env: Env, changes: Mapping[str, float]) -> None:
     Raises:
         Sim2RealError: A parameter is not among them, or a value is out of bounds.
     """
+    live = live_parameters(env)
     for name in changes:
-        if name not in live_parameters(env):
-            raise unknown_name("parameter that can change during an episode:", name, live_parameters(env))
+        if name not in live:
+            raise unknown_name("parameter that can change during an episode:", name, live)
     env.get_wrapper_attr("change_domain")(changes)
 
 
@@ -114,7 +115,7 @@ class DomainWrapper(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         Sim2RealError: A parameter of the same name exists already further inside.
     """
 
-    live: ClassVar[bool] = False
+    live: bool = False
     """Whether :meth:`_apply` may be called during an episode, too."""
     whole_episode: ClassVar[tuple[str, ...]] = ()
     """Parameters of a live one that nevertheless are what they are from the beginning of an episode to its end."""
@@ -126,6 +127,8 @@ class DomainWrapper(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._space = self._inner_space | own_space
         self._own_domain = own_space.nominal()
         self._episode_domain: Domain = self._space.nominal()
+        own = [name for name in own_space if self.live and name not in self.whole_episode]
+        self._live_parameters = (*live_parameters(env), *own)
         # A stream of its own: what this wrapper draws never shifts what the wrapped env draws.
         self._rng = np.random.default_rng()
 
@@ -143,8 +146,7 @@ class DomainWrapper(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     @property
     def live_parameters(self) -> tuple[str, ...]:
         """Those that can change during an episode."""
-        own = [name for name in self._own_space if self.live and name not in self.whole_episode]
-        return (*live_parameters(self.env), *own)
+        return self._live_parameters
 
     def change_domain(self, changes: Mapping[str, float]) -> None:
         """Change parameters of the present episode, at once; see :func:`change_domain`."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from sim2real.domains.contract import Env
-from sim2real.domains.randomizers import Adaptive, RandomizerSpec
+from sim2real.domains.randomizers import RandomizerSpec, check_steady
 from sim2real.domains.space import Domain
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
@@ -94,12 +94,11 @@ class Evaluator:
     ) -> None:
         self._seeds = [derive_seed(seed, "evaluation", index) for index in range(episodes)]
         self._envs = [world.make(randomizer=randomizer) for _ in range(min(lanes, episodes))]
-        if isinstance(self.env.get_wrapper_attr("randomizer"), Adaptive):
+        try:
+            check_steady(self.env.get_wrapper_attr("randomizer"))
+        except Sim2RealError:
             self.close()
-            raise Sim2RealError(
-                "a randomizer that learns is for training; evaluate where domains stay as they are, as in "
-                "{name: uniform, ranges: bounds}."
-            )
+            raise
 
     def __enter__(self) -> Evaluator:
         return self

@@ -10,6 +10,8 @@ from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 
 from sim2real.studies.plots import LIGHT, plain, style
 
+SHOWN = 39
+"""Parameters that are drawn, the first ones."""
 _COLUMNS = {False: 5, True: 2}
 """Panels beside each other, by whether the page is narrow."""
 
@@ -17,7 +19,7 @@ _COLUMNS = {False: 5, True: 2}
 def randomization_figure(
     history: Sequence[Mapping[str, Any]], curve: Sequence[Mapping[str, Any]], *, narrow: bool = False
 ) -> Figure:
-    """Draw the range that each parameter was drawn from over the steps of a training, on the scale of its limits.
+    """Draw what each of the first parameters was drawn from over the steps of a training, on the scale of its limits.
 
     Args:
         history: Its ``randomization.jsonl``.
@@ -25,6 +27,7 @@ def randomization_figure(
         narrow: Whether to draw for a phone.
     """
     limits = {name: ends for name, ends in history[-1]["limits"].items() if ends[0] < ends[1]}
+    limits = dict(list(limits.items())[:SHOWN])
     knows_success = all(point["success_rate"] is not None for point in curve)
     columns = _COLUMNS[narrow]
     rows = -(-(1 + len(limits)) // columns)

@@ -215,9 +215,13 @@ def read_randomization(folder: Path) -> tuple[list[dict[str, Any]], list[dict[st
     try:
         history = files.read_randomization()
         for point in history:
+            if point["limits"].keys() != history[0]["limits"].keys():
+                raise ValueError("lines with other parameters")
             for name, ends in point["limits"].items():
-                for end in (*ends, *point["ranges"][name]):
-                    finite_number(end, name)
+                for low, high in (ends, point["ranges"][name]):
+                    finite_number(finite_number(high, name) - finite_number(low, name), name)
+            for name, value in point["figures"].items():
+                finite_number(value, name)
         same = [point["step"] for point in history] == [point["step"] for point in curve]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise Sim2RealError(f"{files.randomization} is damaged ({type(error).__name__}: {error}).") from None

@@ -41,7 +41,7 @@ from gymnasium import spaces
 
 from sim2real.deployment.policy import Policy
 from sim2real.domains.contract import domain_space
-from sim2real.domains.randomizers import RandomizerSpec, make_randomizer
+from sim2real.domains.randomizers import RandomizerSpec, check_steady, make_randomizer
 from sim2real.domains.space import DomainSpace
 from sim2real.domains.targets import find_target
 from sim2real.domains.world import World
@@ -330,7 +330,7 @@ def _check_values(search: Search, faults: Faults) -> None:
         with faults.noted():
             _check_learns(search.config({dimension.name: dimension.values[side] for dimension in search.dimensions}))
     with faults.noted("objective"):
-        make_randomizer(search.objective.randomizer, search.space)
+        check_steady(make_randomizer(search.objective.randomizer, search.space))
 
 
 def _check_learns(config: TrainingConfig) -> None:

@@ -23,6 +23,7 @@ from sim2real.domains.targets import check_targets
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real.evaluation.rollouts import Evaluator
+from sim2real.files import check_plain
 from sim2real.progress import show_progress
 from sim2real.seeding import derive_seed
 from sim2real.training.callbacks import Milestones, Progress, ReportProgress, RewardTerms, settle
@@ -215,6 +216,7 @@ def make_config(
         raise Sim2RealError("overlap is for sac, td3 and tqc: ppo learns from what its present policy has collected.")
     with closing(world.make()) as env:
         check_spaces(algo, env)
+    check_plain(randomizer, "randomizer")
     domains = adaptive_randomizer(world, randomizer)
     if domains is not None:
         check_outcomes(world, domains)

@@ -171,7 +171,7 @@ def test_an_update_of_doraemon_goes_as_far_as_it_may_where_all_succeed():
 
 def test_an_update_of_doraemon_keeps_the_success_rate():
     update, new, kl, (after, before) = step_of(lambda x: np.abs(x[:, 1] - 0.5) < 0.25, kl=5.0)
-    assert update.success(*new) == pytest.approx(0.5, abs=1e-3)
+    assert update.success(*new) - update.optimism(*new) == pytest.approx(0.5, abs=1e-3)
     assert kl <= 5.0 + 1e-6
     assert after > before
 
@@ -206,6 +206,34 @@ def test_doraemon_begins_at_the_nominal_values_and_learns_from_its_present_distr
     stale = [Outcome(domain=domain, generation=-1, ret=0.0, success=True, steps=1) for domain in first]
     assert not randomizer.update(stale)
     assert randomizer.update([outcome(randomizer, domain) for domain in first[:20]])
+
+
+@pytest.mark.parametrize("dimensions", [2, 8, 16])
+def test_doraemon_keeps_the_success_rate_with_few_episodes_and_many_parameters(dimensions):
+    parameter = Parameter(nominal=0.5, low=0.0, high=1.0)
+    randomizer = make_randomizer("doraemon", DomainSpace({f"x{i}": parameter for i in range(dimensions)}))
+    rng = np.random.default_rng(0)
+    rates = []
+    for _ in range(40):
+        domains = [randomizer.sample(rng) for _ in range(100)]
+        away = np.sqrt(np.mean([(np.array(list(domain.values())) - 0.5) ** 2 for domain in domains], axis=1))
+        successes = rng.random(100) < 1.0 / (1.0 + np.exp(32.0 * (away - 0.18)))
+        rates.append(successes.mean())
+        randomizer.update(
+            [outcome(randomizer, domain, bool(success)) for domain, success in zip(domains, successes, strict=True)]
+        )
+    assert np.mean(rates[20:]) >= 0.42  # asked for is 0.5
+    assert randomizer.figures()["entropy"] > -0.6
+
+
+@pytest.mark.parametrize("dimensions", [1, 6])
+def test_active_stays_where_it_is_while_all_returns_are_the_same(dimensions):
+    parameter = Parameter(nominal=0.5, low=0.0, high=1.0)
+    randomizer = make_randomizer(ADAPTIVE["active"], DomainSpace({f"x{i}": parameter for i in range(dimensions)}))
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        randomizer.update([outcome(randomizer, randomizer.sample(rng), ret=-50.0) for _ in range(20)])
+    assert np.mean([randomizer.sample(rng)["x0"] for _ in range(500)]) == pytest.approx(0.5, abs=0.2)
 
 
 def test_active_goes_to_where_the_returns_are_lowest_and_still_sees_the_rest():
@@ -338,9 +366,17 @@ def test_success_can_be_a_return():
         ({"name": "doraemon", "success_rate": 1.5}, "success_rate = 1.5 must be between 0 and 1."),
         ({"name": "doraemon", "kl": "much"}, "kl = 'much' must be a finite number."),
         ({"name": "doraemon", "kl": 0}, "kl = 0 must be at least 1e-06."),
+        ({"name": "doraemon", "concentration": 1e300}, "concentration = 1e+300 must be between 2 and 10000."),
+        (
+            {"name": "adr", "ranges": 0},
+            "ranges: expected a mapping of names to [low, high], or 'bounds', got 0.",
+        ),
+        (5, "randomizer = 5 must be a name, or a mapping with a name and its settings."),
+        (None, "randomizer = None must be a name, or a mapping with a name and its settings."),
         (
             "curriculum",
-            "randomizer 'curriculum' needs steps: after how many env steps the ranges are as wide as they get.",
+            "randomizer 'curriculum' needs steps: after how many env steps the ranges are as wide as they get, as in "
+            "{name: curriculum, steps: 50000}.",
         ),
         (
             {"name": "active", "elites": 0.1},
@@ -365,8 +401,44 @@ def test_an_env_without_parameters_has_nothing_to_adapt(name):
         make_randomizer(ADAPTIVE[name], DomainSpace())
 
 
-@pytest.mark.parametrize("state", [{}, {"generation": 1, "idle": 0}, {"generation": "x", "idle": 0}])
+def damaged(state):
+    """Return copies of a state with one entry missing or wrong each."""
+    for key, value in state.items():
+        yield {name: entry for name, entry in state.items() if name != key}
+        wrong = ["x", None, float("nan"), float("inf"), -1, [value, value], {"a": value}]
+        if isinstance(value, list):
+            wrong += [[*value, *value, 5.0], [["x"]], 0.5]
+        for entry in wrong:
+            yield {**state, key: entry}
+
+
 @pytest.mark.parametrize("name", ADAPTIVE)
-def test_a_damaged_state_is_refused(name, state):
+def test_a_damaged_state_is_refused(name):
+    randomizer = make_randomizer(ADAPTIVE[name], SPACE)
+    learn(randomizer, feasible, 7, np.random.default_rng(0), size=13)
+    good = json.loads(json.dumps(randomizer.state()))
+    twin = make_randomizer(ADAPTIVE[name], SPACE)
+    twin.load(good)
+    for state in [{}, *damaged(good)]:
+        with pytest.raises(Sim2RealError, match="no state of"):
+            twin.load(state)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("adr", {"ends": [[0.6, 0.0], [0.7, 0.5]]}),  # a range without its nominal value
+        ("adr", {"buffers": []}),
+        ("adr", {"buffers": [[0, 9, []]]}),
+        ("doraemon", {"a": [0.0, 0.0]}),
+        ("doraemon", {"b": [1e9, 1.0]}),
+        ("doraemon", {"figures": {"kl": "x"}}),
+        ("active", {"std": [0.0, 0.1]}),
+        ("learnability", {"seen": [[0.5, 0.5]], "successes": []}),
+        ("curriculum", {"generation": 21}),
+    ],
+)
+def test_a_state_that_no_randomizer_of_the_description_comes_to_is_refused(name, change):
+    randomizer = make_randomizer(ADAPTIVE[name], SPACE)
     with pytest.raises(Sim2RealError, match="no state of"):
-        make_randomizer(ADAPTIVE[name], SPACE).load(state)
+        randomizer.load({**randomizer.state(), **change})

@@ -153,6 +153,10 @@ def test_a_posterior_draws_its_samples_by_their_weights():
             "correlation of mass, delay: a matrix must be symmetric, with ones on its diagonal.",
         ),
         (
+            {"correlated": [{"parameters": ["mass", ["delay"]], "correlation": 0.1}]},
+            "unknown domain parameter \"['delay']\". Did you mean 'delay'? Known: delay, friction, mass.",
+        ),
+        (
             {"correlated": [{"parameters": ["mass"], "correlation": 0.1}]},
             "correlated: parameters = ['mass'] must be a list of at least two names.",
         ),
@@ -167,7 +171,10 @@ def test_a_wrong_description_is_refused(spec, message):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({}, "samples must be a list of domains, one at least."),
+        (
+            {},
+            "randomizer 'posterior' needs samples, a list of domains, as in {name: posterior, samples: [{NAME: 1.0}]}.",
+        ),
         (
             {"samples": [{"mass": 1}, {"weight": 1}]},
             "sample 1: unknown domain parameter 'weight'. Known: delay, friction, mass.",

@@ -9,7 +9,7 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
-from tiny_envs import Camera
+from tiny_envs import Camera, Echo
 
 from sim2real.domains.adapter import DomainFile
 from sim2real.domains.check_env import check_env
@@ -262,6 +262,35 @@ def test_a_parameter_that_changes_during_an_episode_acts_from_then_on(name):
     np.testing.assert_array_equal(plain[:6], changed[:6])
     assert not np.array_equal(plain[6:], changed[6:])
     assert env.reset(seed=1)[1]["domain"] == domain_space(env).nominal()
+
+
+def test_a_change_costs_about_the_same_in_each_layer_of_a_stack():
+    # Counted, not timed: how often the innermost env is asked what it can change.
+    class Counts(Camera):
+        asked = 0
+
+        @property
+        def live_parameters(self):
+            type(self).asked += 1
+            return ()
+
+    env = through(*SIGNALS, env=Counts())
+    env.reset(seed=0)
+    Counts.asked = 0
+    change_domain(env, {"action_noise": 0.1, "missed_steps": 0.1})
+    assert Counts.asked <= 1
+
+
+@pytest.mark.parametrize(("name", "value"), [("action_lag", 2.0), ("action_backlash", 0.2)])
+def test_an_actuator_that_wakes_goes_on_from_where_it_is(name, value):
+    env = through(name, env=Echo())
+    env.reset(seed=0)
+    action = np.ones(1, np.float32)
+    for step in range(6):
+        if step == 3:
+            change_domain(env, {name: value})
+        env.step(action)
+    np.testing.assert_array_equal(np.ravel(env.unwrapped.applied), np.ones(6))
 
 
 def test_a_wrong_option_in_a_domain_file_is_told_with_the_env():

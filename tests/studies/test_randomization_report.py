@@ -52,6 +52,14 @@ def test_the_figure_has_a_panel_for_success_and_for_every_parameter(done):
         (lambda lines: [line.replace("ranges", "rnges") for line in lines], "is damaged (KeyError"),
         (lambda lines: [line.replace("[-1.0, 2.0]", "[-1.0, NaN]") for line in lines], "is damaged (Sim2RealError"),
         (lambda lines: [], "has other steps"),
+        (lambda lines: [line.replace("figures", "fgures") for line in lines], "is damaged (KeyError"),
+        (lambda lines: [line.replace('"entropy": ', '"entropy": "x", "e": ') for line in lines], "is damaged"),
+        (lambda lines: [line.replace("[-1.0, 2.0]", "[0]") for line in lines], "is damaged (ValueError"),
+        (lambda lines: [line.replace("[-1.0, 2.0]", "[-1e308, 1e308]") for line in lines], "is damaged (Sim2RealError"),
+        (
+            lambda lines: [*lines[:-1], lines[-1].replace('"drift"', '"drft"')],
+            "is damaged (ValueError: lines with other",
+        ),
     ],
 )
 def test_what_is_damaged_is_left_out_and_named(done, tmp_path, damage, words):

@@ -104,6 +104,7 @@ def test_one_that_does_not_move_raises_an_alarm(tmp_path):
 @pytest.mark.parametrize(
     ("env", "randomizer", "message"),
     [
+        (ID, None, "randomizer = None must be a name, or a mapping with a name and its settings."),
         (
             "tiny_envs:Sound-v0",
             "adr",

@@ -7,12 +7,23 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from sim2real.domains.randomizers.base import Adaptive, Outcome, Randomizer
+from sim2real.domains.randomizers.base import Adaptive, Outcome, Randomizer, check_steady
 from sim2real.domains.randomizers.static import Fixed, Uniform
 from sim2real.domains.space import DomainSpace
 from sim2real.errors import Sim2RealError, check_keys, unknown_name
 
-__all__ = ["RANDOMIZERS", "Adaptive", "Fixed", "Outcome", "Randomizer", "RandomizerSpec", "Uniform", "make_randomizer"]
+__all__ = [
+    "RANDOMIZERS",
+    "Adaptive",
+    "Fixed",
+    "Outcome",
+    "Randomizer",
+    "RandomizerSpec",
+    "Uniform",
+    "check_steady",
+    "make_randomizer",
+    "randomizer_class",
+]
 
 RandomizerSpec = str | Mapping[str, Any]
 
@@ -44,15 +55,27 @@ def make_randomizer(spec: RandomizerSpec, space: DomainSpace) -> Randomizer:
         Sim2RealError: The name, a setting or a parameter is unknown, or a value is out of bounds.
     """
     fields: Mapping[str, Any] = {"name": spec} if isinstance(spec, str) else spec
+    if not isinstance(fields, Mapping):
+        raise Sim2RealError(f"randomizer = {spec!r} must be a name, or a mapping with a name and its settings.")
     name = fields.get("name")
-    if not isinstance(name, str) or name not in RANDOMIZERS:
-        raise unknown_name("randomizer", name, RANDOMIZERS)
-    module, _, kind = RANDOMIZERS[name].partition(":")
-    randomizer: type[Randomizer] = getattr(importlib.import_module(f"{__name__}.{module}"), kind)
+    randomizer = randomizer_class(name)
     settings = [setting for setting in inspect.signature(randomizer).parameters if setting != "space"]
     check_keys(fields, ("name", *settings, "schedule"), f"randomizer {name!r}")
     found = randomizer(space, **{setting: value for setting, value in fields.items() if setting in settings})
     found.schedule = _read_schedule(fields.get("schedule"), found)
+    return found
+
+
+def randomizer_class(name: Any) -> type[Randomizer]:
+    """Return the class behind a name of :data:`RANDOMIZERS`.
+
+    Raises:
+        Sim2RealError: There is none.
+    """
+    if not isinstance(name, str) or name not in RANDOMIZERS:
+        raise unknown_name("randomizer", name, RANDOMIZERS)
+    module, _, kind = RANDOMIZERS[name].partition(":")
+    found: type[Randomizer] = getattr(importlib.import_module(f"{__name__}.{module}"), kind)
     return found
 
 

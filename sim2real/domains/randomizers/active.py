@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from sim2real.domains.randomizers.base import Adaptive, Outcome, Ranges, check_number, check_whole
+from sim2real.domains.randomizers.base import (
+    Adaptive,
+    Outcome,
+    Ranges,
+    check_number,
+    check_whole,
+    read_figures,
+    read_numbers,
+)
 from sim2real.domains.space import Domain, DomainSpace
 
 _FIRST_STD = 0.5
@@ -79,6 +87,7 @@ class Active(Adaptive):
         self._seen.append((outcome.ret, self._numbers(outcome.domain).tolist()))
         if len(self._seen) < self._episodes:
             return None
+        # Equal returns stay in the order in which they came, which says nothing of their domains.
         worst = sorted(self._seen, key=lambda seen: seen[0])[: max(2, round(self._elite * len(self._seen)))]
         numbers = np.array([number for _, number in worst])
         self._mean += self._rate * (numbers.mean(axis=0) - self._mean)
@@ -100,6 +109,10 @@ class Active(Adaptive):
         }
 
     def _load(self, state: Mapping[str, Any]) -> None:
-        self._mean, self._std = np.array(state["mean"]), np.array(state["std"])
-        self._seen = [(ret, list(numbers)) for ret, numbers in state["seen"]]
-        self._figures = dict(state["figures"])
+        size = len(self.names)
+        self._mean = read_numbers(state["mean"], (size,), 0.0, 1.0)
+        self._std = read_numbers(state["std"], (size,), _LAST_STD, _FIRST_STD)
+        returns = read_numbers([ret for ret, _ in state["seen"]], (None,))
+        numbers = read_numbers([numbers for _, numbers in state["seen"]], (None, size))
+        self._seen = list(zip(returns.tolist(), numbers.tolist(), strict=True))
+        self._figures = read_figures(state["figures"])

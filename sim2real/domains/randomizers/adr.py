@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sim2real.domains.randomizers.base import Adaptive, Outcome, Ranges, check_number, check_whole
+from sim2real.domains.randomizers.base import Adaptive, Outcome, Ranges, check_number, check_whole, read_numbers
 from sim2real.domains.space import Domain, DomainSpace
 from sim2real.errors import Sim2RealError
 
@@ -133,5 +133,13 @@ class ADR(Adaptive):
         return {"ends": self._ends.tolist(), "buffers": buffers}
 
     def _load(self, state: Mapping[str, Any]) -> None:
-        self._ends = np.array(state["ends"])
-        self._successes = {(side, i): list(successes) for side, i, successes in state["buffers"]}
+        self._ends = read_numbers(state["ends"], self._ends.shape, 0.0, 1.0)
+        if (self._ends[0] > self._nominal).any() or (self._ends[1] < self._nominal).any():
+            raise ValueError("a range without its nominal value")
+        found = {
+            (side, i): [int(success) for success in read_numbers(successes, (None,), 0.0, 1.0)]
+            for side, i, successes in state["buffers"]
+        }
+        if found.keys() != self._successes.keys():
+            raise ValueError("buffers of other ends")
+        self._successes = found

@@ -40,9 +40,6 @@ class Randomizer(ABC):
         limits: Smallest and largest value that each of them may ever be given.
     """
 
-    adaptive: ClassVar[bool] = False
-    """Whether it has to be told outcomes."""
-
     def __init__(self, space: DomainSpace, limits: Ranges) -> None:
         self.space, self.limits = space, dict(limits)
         self.schedule: dict[str, int] = {}
@@ -72,9 +69,9 @@ def read_ranges(space: DomainSpace, given: Any, otherwise: Ranges) -> dict[str, 
     if given == "bounds":
         return bounds(space)
     ranges = dict(otherwise)
-    if not isinstance(given or {}, Mapping):
+    if given is not None and not isinstance(given, Mapping):
         raise Sim2RealError(f"ranges: expected a mapping of names to [low, high], or 'bounds', got {given!r}.")
-    for name, ends in (given or {}).items():
+    for name, ends in ({} if given is None else given).items():
         if name not in space:
             raise unknown_name("domain parameter", name, space)
         wrong = Sim2RealError(f"range of {name} = {ends!r} must be [low, high] with low <= high.")
@@ -113,7 +110,6 @@ class Adaptive(Randomizer):
         Sim2RealError: A name is unknown, a range is empty or leaves the bounds, or there is nothing to randomize.
     """
 
-    adaptive = True
     needs_success: ClassVar[bool] = True
     """Whether it asks if episodes succeeded."""
     patience: ClassVar[int] = 10
@@ -164,9 +160,9 @@ class Adaptive(Randomizer):
             Sim2RealError: It is not such a state.
         """
         try:
-            self.generation, self.idle = int(state["generation"]), int(state["idle"])
+            self.generation, self.idle = (int(read_numbers(state[name], (), 0.0)) for name in ("generation", "idle"))
             self._load(state)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             raise Sim2RealError(f"no state of {type(self).__name__}: {type(error).__name__}: {error}.") from None
 
     @property
@@ -217,6 +213,48 @@ class Adaptive(Randomizer):
         """Return ranges whose ends are numbers between 0 and 1."""
         ends = zip(self._domain(low).items(), self._domain(high).values(), strict=True)
         return {name: (least, most) for (name, least), most in ends}
+
+
+def read_numbers(
+    value: Any, shape: tuple[int | None, ...], low: float = -np.inf, high: float = np.inf
+) -> np.ndarray[Any, Any]:
+    """Return numbers of a state, of a shape in which ``None`` is any length.
+
+    Raises:
+        ValueError: They are not of this shape, not finite, or outside their ends.
+    """
+    found = np.array(value, np.float64)
+    if found.size == 0 and shape[:1] == (None,):  # how wide no row is cannot be told
+        found = found.reshape([length or 0 for length in shape])
+    if len(found.shape) != len(shape) or any(b not in (None, a) for a, b in zip(found.shape, shape, strict=True)):
+        raise ValueError(f"numbers of shape {found.shape} in the place of {shape}")
+    if not (np.isfinite(found).all() and (found >= low).all() and (found <= high).all()):
+        raise ValueError(f"numbers that are not {_between(low, high)}")
+    return found
+
+
+def read_figures(value: Any) -> dict[str, float]:
+    """Return the figures of a state.
+
+    Raises:
+        ValueError: They are not numbers by name.
+    """
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise ValueError("figures without names")
+    return {name: float(read_numbers(number, ())) for name, number in value.items()}
+
+
+def check_steady(randomizer: Randomizer) -> None:
+    """Refuse a randomizer that learns, where nothing is learned.
+
+    Raises:
+        Sim2RealError: It is one.
+    """
+    if isinstance(randomizer, Adaptive):
+        raise Sim2RealError(
+            "a randomizer that learns is for training; evaluate where domains stay as they are, as in "
+            "{name: uniform, ranges: bounds}."
+        )
 
 
 def no_success(who: str) -> Sim2RealError:

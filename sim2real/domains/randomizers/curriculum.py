@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sim2real.domains.randomizers.base import Adaptive, Outcome, Ranges, check_whole
+from sim2real.domains.randomizers.base import Adaptive, Outcome, Ranges, check_whole, read_numbers
 from sim2real.domains.space import Domain, DomainSpace
 from sim2real.errors import Sim2RealError
 
@@ -34,7 +34,8 @@ class Curriculum(Adaptive):
         super().__init__(space, ranges=ranges)
         if steps is None:
             raise Sim2RealError(
-                "randomizer 'curriculum' needs steps: after how many env steps the ranges are as wide as they get."
+                "randomizer 'curriculum' needs steps: after how many env steps the ranges are as wide as they get, as "
+                "in {name: curriculum, steps: 50000}."
             )
         self._steps = check_whole("steps", steps, _STAGES)
         self._taken = 0
@@ -67,4 +68,6 @@ class Curriculum(Adaptive):
         return {"taken": self._taken}
 
     def _load(self, state: Mapping[str, Any]) -> None:
-        self._taken = int(state["taken"])
+        self._taken = int(read_numbers(state["taken"], (), 0.0))
+        if self.generation > _STAGES:
+            raise ValueError(f"generation {self.generation} of {_STAGES}")

@@ -239,7 +239,7 @@ def _groups(correlated: Any, space: DomainSpace) -> list[tuple[list[str], NDArra
         if not isinstance(names, (list, tuple)) or len(names) < 2:
             raise Sim2RealError(f"correlated: parameters = {names!r} must be a list of at least two names.")
         for place, name in enumerate(names):
-            if name not in space:
+            if not isinstance(name, str) or name not in space:
                 raise unknown_name("domain parameter", name, space)
             if name in names[:place] or any(name in others for others, _ in found):
                 raise Sim2RealError(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from sim2real.domains.randomizers.base import Adaptive, Outcome, Ranges, check_number, check_whole
+from sim2real.domains.randomizers.base import Adaptive, Outcome, Ranges, check_number, check_whole, read_numbers
 from sim2real.domains.space import Domain, DomainSpace
 
 Array = NDArray[np.float64]
@@ -113,9 +113,11 @@ class Learnability(Adaptive):
         }
 
     def _load(self, state: Mapping[str, Any]) -> None:
-        self._weights = np.array(state["weights"])
-        self._seen, self._successes = list(state["seen"]), list(state["successes"])
-        self._new = int(state["new"])
+        self._weights = read_numbers(state["weights"], self._weights.shape)
+        seen = read_numbers(state["seen"], (None, len(self.names)), 0.0, 1.0)
+        successes = read_numbers(state["successes"], (len(seen),), 0.0, 1.0)
+        self._seen, self._successes = seen.tolist(), [int(success) for success in successes]
+        self._new = int(read_numbers(state["new"], (), 0.0))
 
 
 def _features(numbers: Array) -> Array:

@@ -29,7 +29,10 @@ class Posterior(Randomizer):
         self, space: DomainSpace, *, samples: Sequence[Mapping[str, float]] = (), weights: Sequence[float] | None = None
     ) -> None:
         if not isinstance(samples, (list, tuple)) or not samples:
-            raise Sim2RealError("samples must be a list of domains, one at least.")
+            raise Sim2RealError(
+                "randomizer 'posterior' needs samples, a list of domains, as in "
+                "{name: posterior, samples: [{NAME: 1.0}]}."
+            )
         self._samples: list[Domain] = []
         for number, sample in enumerate(samples):
             try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
@@ -106,7 +106,24 @@ class ActionNoise(ActionSignal):
         return std * self._rng.standard_normal(self._box.shape) if std else np.zeros(self._box.shape)
 
 
-class ActionLag(ActionSignal):
+class _Follows(ActionSignal):
+    """Base of actuators that go from where they are to where they are told, from the neutral action at first."""
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Step with the action that arrives."""
+        if self._idle:  # one that wakes in mid-episode goes on from here
+            self._reached = np.array(action, np.float64)
+        return super().step(action)
+
+    def _begin_episode(self, observation: Any) -> Any:
+        self._reached = self._neutral.astype(np.float64)
+        return observation
+
+    def _start(self) -> None:
+        pass
+
+
+class ActionLag(_Follows):
     """Let every action be approached with a time constant of ``action_lag`` control steps, from the neutral one on.
 
     ``y[t] = y[t-1] + (1 - exp(-1/T)) (a[t] - y[t-1])``: the first-order lag ``T y' = a - y``, exactly, for actions that
@@ -129,16 +146,13 @@ class ActionLag(ActionSignal):
             env, {"action_lag": {"nominal": 0.0, "low": 0.0, "high": high, "unit": "steps", "train": train}}
         )
 
-    def _start(self) -> None:
-        self._reached = self._neutral.astype(np.float64)
-
     def _changed(self, action: Any) -> NDArray[Any]:
         share = -math.expm1(-1.0 / self._now["action_lag"])
         self._reached = self._reached + share * (action - self._reached)
         return inside(self._box, self._reached)
 
 
-class ActionBacklash(ActionSignal):
+class ActionBacklash(_Follows):
     """Give every actuator a play: it stays until the action leaves a band around it, then it is dragged along.
 
     The play operator ``y[t] = min(max(y[t-1], a[t] - w h / 2), a[t] + w h / 2)`` from the neutral action on. ``w`` is
@@ -162,9 +176,6 @@ class ActionBacklash(ActionSignal):
             env, {"action_backlash": {"nominal": 0.0, "low": 0.0, "high": high, "unit": "1", "train": train}}
         )
         self._unit = self._half_range()
-
-    def _start(self) -> None:
-        self._reached = self._neutral.astype(np.float64)
 
     def _changed(self, action: Any) -> NDArray[Any]:
         play = self._now["action_backlash"] * self._unit / 2.0
