@@ -93,12 +93,8 @@ class Evaluator:
         self, world: World, *, seed: int, episodes: int, randomizer: RandomizerSpec = "none", lanes: int = 5
     ) -> None:
         self._seeds = [derive_seed(seed, "evaluation", index) for index in range(episodes)]
+        check_steady(randomizer)
         self._envs = [world.make(randomizer=randomizer) for _ in range(min(lanes, episodes))]
-        try:
-            check_steady(self.env.get_wrapper_attr("randomizer"))
-        except Sim2RealError:
-            self.close()
-            raise
 
     def __enter__(self) -> Evaluator:
         return self

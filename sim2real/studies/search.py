@@ -330,7 +330,8 @@ def _check_values(search: Search, faults: Faults) -> None:
         with faults.noted():
             _check_learns(search.config({dimension.name: dimension.values[side] for dimension in search.dimensions}))
     with faults.noted("objective"):
-        check_steady(make_randomizer(search.objective.randomizer, search.space))
+        check_steady(search.objective.randomizer)
+        make_randomizer(search.objective.randomizer, search.space)
 
 
 def _check_learns(config: TrainingConfig) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sim2real.domains.randomizers import Adaptive, RandomizerSpec, randomizer_class
+from sim2real.domains.randomizers import RandomizerSpec, learns
 from sim2real.domains.space import DomainSpace, Parameter, finite_number
 from sim2real.errors import Sim2RealError, check_keys
 from sim2real.training.hyperparameters import is_whole
@@ -219,9 +219,9 @@ def usual(tree: Any, space: DomainSpace) -> dict[str, float]:
     Those of the env's training ranges; of a randomizer that learns, those of what the env accepts.
     """
     found: dict[str, float] = {}
-    learns = isinstance(tree, Mapping) and issubclass(randomizer_class(tree.get("name")), Adaptive)
+    widest = isinstance(tree, Mapping) and learns(tree)
     for name, parameter in space.items():
-        low, high = (parameter.low, parameter.high) if learns else parameter.train_range
+        low, high = (parameter.low, parameter.high) if widest else parameter.train_range
         found |= {f"{name}.low": low, f"{name}.high": high}
         width = round(high - parameter.nominal, 12)
         if round(parameter.nominal - low, 12) == width:

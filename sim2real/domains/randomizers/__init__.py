@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from sim2real.domains.randomizers.base import Adaptive, Outcome, Randomizer, check_steady
+from sim2real.domains.randomizers.base import Adaptive, Outcome, Randomizer
 from sim2real.domains.randomizers.static import Fixed, Uniform
 from sim2real.domains.space import DomainSpace
 from sim2real.errors import Sim2RealError, check_keys, unknown_name
@@ -21,8 +21,8 @@ __all__ = [
     "RandomizerSpec",
     "Uniform",
     "check_steady",
+    "learns",
     "make_randomizer",
-    "randomizer_class",
 ]
 
 RandomizerSpec = str | Mapping[str, Any]
@@ -54,11 +54,8 @@ def make_randomizer(spec: RandomizerSpec, space: DomainSpace) -> Randomizer:
     Raises:
         Sim2RealError: The name, a setting or a parameter is unknown, or a value is out of bounds.
     """
-    fields: Mapping[str, Any] = {"name": spec} if isinstance(spec, str) else spec
-    if not isinstance(fields, Mapping):
-        raise Sim2RealError(f"randomizer = {spec!r} must be a name, or a mapping with a name and its settings.")
-    name = fields.get("name")
-    randomizer = randomizer_class(name)
+    fields, randomizer = _read(spec)
+    name = fields["name"]
     settings = [setting for setting in inspect.signature(randomizer).parameters if setting != "space"]
     check_keys(fields, ("name", *settings, "schedule"), f"randomizer {name!r}")
     found = randomizer(space, **{setting: value for setting, value in fields.items() if setting in settings})
@@ -66,17 +63,38 @@ def make_randomizer(spec: RandomizerSpec, space: DomainSpace) -> Randomizer:
     return found
 
 
-def randomizer_class(name: Any) -> type[Randomizer]:
-    """Return the class behind a name of :data:`RANDOMIZERS`.
+def learns(spec: RandomizerSpec) -> bool:
+    """Return whether a randomizer is an adaptive one.
 
     Raises:
-        Sim2RealError: There is none.
+        Sim2RealError: There is no such randomizer.
     """
+    return issubclass(_read(spec)[1], Adaptive)
+
+
+def check_steady(spec: RandomizerSpec) -> None:
+    """Refuse a randomizer that learns, where nothing is learned.
+
+    Raises:
+        Sim2RealError: It is one, or there is no such randomizer.
+    """
+    if learns(spec):
+        raise Sim2RealError(
+            "a randomizer that learns is for training; evaluate where domains stay as they are, as in "
+            "{name: uniform, ranges: bounds}."
+        )
+
+
+def _read(spec: RandomizerSpec) -> tuple[Mapping[str, Any], type[Randomizer]]:
+    """Return the description with its name, and the class behind it."""
+    fields: Mapping[str, Any] = {"name": spec} if isinstance(spec, str) else spec
+    if not isinstance(fields, Mapping):
+        raise Sim2RealError(f"randomizer = {spec!r} must be a name, or a mapping with a name and its settings.")
+    name = fields.get("name")
     if not isinstance(name, str) or name not in RANDOMIZERS:
         raise unknown_name("randomizer", name, RANDOMIZERS)
     module, _, kind = RANDOMIZERS[name].partition(":")
-    found: type[Randomizer] = getattr(importlib.import_module(f"{__name__}.{module}"), kind)
-    return found
+    return fields, getattr(importlib.import_module(f"{__name__}.{module}"), kind)
 
 
 def _read_schedule(given: Any, randomizer: Randomizer) -> dict[str, int]:

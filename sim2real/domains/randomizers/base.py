@@ -244,19 +244,6 @@ def read_figures(value: Any) -> dict[str, float]:
     return {name: float(read_numbers(number, ())) for name, number in value.items()}
 
 
-def check_steady(randomizer: Randomizer) -> None:
-    """Refuse a randomizer that learns, where nothing is learned.
-
-    Raises:
-        Sim2RealError: It is one.
-    """
-    if isinstance(randomizer, Adaptive):
-        raise Sim2RealError(
-            "a randomizer that learns is for training; evaluate where domains stay as they are, as in "
-            "{name: uniform, ranges: bounds}."
-        )
-
-
 def no_success(who: str) -> Sim2RealError:
     """Return the error for an env that does not say whether episodes succeed."""
     return Sim2RealError(
