@@ -5,6 +5,9 @@
     python scripts/benchmark_randomization.py --seeds 1            # a first look
     python scripts/benchmark_randomization.py --render             # only the tables, from the runs that are finished
 
+A seed whose results are kept already, of the same training and tests, is not trained again; to measure everything
+anew, give another --docs with a copy of docs/randomization.md in it.
+
 scripts/studies/randomization.yaml has the worlds and the randomizers. Every policy is trained with the tuned
 configuration of its world and the same number of simulator steps, and judged in the same episodes: 200 in the nominal
 world, 200 in held-out domains, each in another one from all that the world accepts, 100 in the target `hard` and 100 in
@@ -16,13 +19,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from benchmark_worlds import source_training
 from world_runs import (
+    SETTINGS,
     Case,
     Job,
     Test,
@@ -35,6 +39,7 @@ from world_runs import (
     read_figures,
     read_runs,
     replace_part,
+    settings_of,
 )
 
 from sim2real.domains.randomizers import RandomizerSpec
@@ -42,6 +47,7 @@ from sim2real.domains.targets import find_target
 from sim2real.errors import Sim2RealError
 from sim2real.evaluation.statistics import mean_interval
 from sim2real.files import read_yaml, write_atomic
+from sim2real.training.train import TrainingConfig
 
 RUNS = Path("runs/randomization")
 STUDY = Path(__file__).with_name("studies") / "randomization.yaml"
@@ -53,6 +59,49 @@ PLAIN, BASELINE = "none", "uniform"
 _TEST_SEED = 5_000
 
 
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A randomizer in a world."""
+
+    case: Case
+    """The world."""
+    name: str
+    """Of the randomizer."""
+    config: TrainingConfig
+    """The training, with any seed."""
+    tests: Mapping[str, Test]
+    """Of every policy."""
+    folder: Path
+    """Of the runs."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return by what two results are results of the same."""
+        tests = {name: test.to_dict() for name, test in self.tests.items()}
+        return {"randomizer": self.config.randomizer, **settings_of(self.config), "tests": tests}
+
+    def job(self, seed: int) -> Job:
+        """Return the job of a seed."""
+        return Job(config=replace(self.config, seed=seed), folder=self.folder / f"seed_{seed}", tests=self.tests)
+
+    def kept(self, figures: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the runs of this row among figures that were kept."""
+        entry = figures.get(self.case.name, {}).get("randomizers", {}).get(self.name, {})
+        runs: list[dict[str, Any]] = entry.get("runs", [])
+        return runs if all(entry.get(name) == value for name, value in self.facts().items()) else []
+
+    def judge(self, before: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return what the runs came to, with those kept ``before``; ``None`` if there are none."""
+        facts = self.facts()
+        found = {run["seed"]: run for run in self.kept(before)}
+        for run in read_runs(self.folder):
+            if "failed" in run or {name: test["test"] for name, test in run["tests"].items()} != facts["tests"]:
+                continue
+            if all(run[name] == facts[name] for name in (*SETTINGS, "randomizer")):
+                rates = {test: run["tests"][test]["success"] for test in TESTS}
+                found[run["seed"]] = {"seed": run["seed"], "minutes": run["minutes"], **rates, "curve": run["curve"]}
+        return {**facts, "runs": [found[seed] for seed in sorted(found)]} if found else None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", metavar="N", type=int, help="of every randomizer (default: those of the study)")
@@ -61,62 +110,47 @@ def main() -> None:
     cases = [case for case in find_cases() if case.name in study["worlds"] and fnmatch(case.name, args.only)]
     if not cases:
         raise Sim2RealError(f"--only {args.only!r} fits none of {', '.join(study['worlds'])}.")
-    jobs = make_jobs(cases, study["randomizers"], args.seeds or study["seeds"], args)
-    failed = 0 if args.render else do_jobs(jobs, args.workers)
+    rows = [make_row(case, name, spec, args) for case in cases for name, spec in study["randomizers"].items()]
     file = args.docs / "results" / "randomization.json"
     before = read_figures(file)
-    found = {case.name: judge(case, args.out / case.name, study["randomizers"], before) for case in cases}
-    figures = keep_figures(file, {name: entry for name, entry in found.items() if entry["randomizers"]})
+    seeds = range(FIRST_SEED, FIRST_SEED + (args.seeds or study["seeds"]))
+    known = {(row.case.name, row.name, run["seed"]) for row in rows for run in row.kept(before)}
+    jobs = [row.job(seed) for seed in seeds for row in rows if (row.case.name, row.name, seed) not in known]
+    failed = 0 if args.render else do_jobs(jobs, args.workers)
+    figures = keep_figures(file, gather(rows, before))
     page = args.docs / "randomization.md"
     write_atomic(page, rendered(page.read_text(encoding="utf-8"), figures))
     print(table(figures))
     sys.exit(1 if failed else 0)
 
 
-def make_jobs(
-    cases: Sequence[Case], randomizers: Mapping[str, RandomizerSpec], seeds: int, args: argparse.Namespace
-) -> list[Job]:
-    """Return one job a world, randomizer and seed, the first seed of everything first."""
-    jobs = []
-    for seed in range(FIRST_SEED, FIRST_SEED + seeds):
-        for case in cases:
-            tests = {
-                "source": Test(seed=_TEST_SEED, episodes=args.episodes),
-                "held-out": Test(
-                    seed=_TEST_SEED, episodes=args.episodes, randomizer={"name": "uniform", "ranges": "bounds"}
-                ),
-                **{
-                    name: Test(seed=_TEST_SEED, episodes=args.episodes // 2, target=find_target(case.world, name))
-                    for name in ("hard", "mujoco")
-                },
-            }
-            for name, spec in randomizers.items():
-                config = replace(source_training(case, args.steps), randomizer=spec, seed=seed)
-                folder = args.out / case.name / name / f"seed_{seed}"
-                jobs.append(Job(config=config, folder=folder, tests=tests))
-    return jobs
+def make_row(case: Case, name: str, spec: RandomizerSpec, args: argparse.Namespace) -> Row:
+    """Return the trainings and tests of a randomizer in a world."""
+    everywhere = {"name": "uniform", "ranges": "bounds"}
+    return Row(
+        case=case,
+        name=name,
+        config=replace(source_training(case, args.steps), randomizer=spec, seed=FIRST_SEED),
+        tests={
+            "source": Test(seed=_TEST_SEED, episodes=args.episodes),
+            "held-out": Test(seed=_TEST_SEED, episodes=args.episodes, randomizer=everywhere),
+            **{
+                target: Test(seed=_TEST_SEED, episodes=args.episodes // 2, target=find_target(case.world, target))
+                for target in ("hard", "mujoco")
+            },
+        },
+        folder=args.out / case.name / name,
+    )
 
 
-def judge(
-    case: Case, folder: Path, randomizers: Mapping[str, RandomizerSpec], before: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return what the policies of a world came to, by randomizer; what was kept stands where there is nothing new."""
-    old = before.get(case.name, {}).get("randomizers", {})
+def gather(rows: Sequence[Row], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the runs of all rows came to, by world and randomizer."""
     found: dict[str, Any] = {}
-    for name, spec in randomizers.items():
-        runs = [run for run in read_runs(folder / name) if "failed" not in run]
-        if runs:
-            found[name] = {
-                "randomizer": spec,
-                "steps": runs[0]["steps"],
-                "seeds": [run["seed"] for run in runs],
-                "minutes": [run["minutes"] for run in runs],
-                "curves": [run["curve"] for run in runs],
-                **{test: [run["tests"][test]["success"] for run in runs] for test in TESTS},
-            }
-        elif name in old and old[name]["randomizer"] == spec:
-            found[name] = old[name]
-    return {"env": case.world.env.rpartition(":")[2], "kwargs": dict(case.world.kwargs), "randomizers": found}
+    for row in rows:
+        if (entry := row.judge(before)) is not None:
+            world = {"env": row.case.world.env.rpartition(":")[2], "kwargs": dict(row.case.world.kwargs)}
+            found.setdefault(row.case.name, {**world, "randomizers": {}})["randomizers"][row.name] = entry
+    return found
 
 
 def table(figures: Mapping[str, Any]) -> str:
@@ -124,14 +158,15 @@ def table(figures: Mapping[str, Any]) -> str:
     head = ["world", "randomizer", "seeds", *TESTS.values(), f"held-out, more than `{BASELINE}`", "minutes"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for world, entry in figures.items():
-        for name, rates in entry["randomizers"].items():
+        for name, row in entry["randomizers"].items():
+            runs = row["runs"]
             cells = [
                 f"`{world}`",
                 f"`{name}`",
-                str(len(rates["seeds"])),
-                *(interval_words(mean_success(rates[test])) for test in TESTS),
+                str(len(runs)),
+                *(interval_words(mean_success([run[test] for run in runs])) for test in TESTS),
                 "–" if name == BASELINE else difference(entry["randomizers"], name),
-                f"{sum(rates['minutes']) / len(rates['minutes']):.0f}",
+                f"{sum(run['minutes'] for run in runs) / len(runs):.0f}",
             ]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -141,9 +176,7 @@ def difference(randomizers: Mapping[str, Any], name: str) -> str:
     """Return by how much a randomizer succeeds more often in held-out domains than the baseline, seed by seed."""
     if BASELINE not in randomizers:
         return "–"
-    rates = [
-        dict(zip(randomizers[one]["seeds"], randomizers[one]["held-out"], strict=True)) for one in (name, BASELINE)
-    ]
+    rates = [{run["seed"]: run["held-out"] for run in randomizers[one]["runs"]} for one in (name, BASELINE)]
     both = sorted(rates[0].keys() & rates[1].keys())
     if not both:
         return "–"

@@ -268,7 +268,7 @@ def read_run(folder: Path) -> dict[str, Any] | None:
     config, curve = read_yaml(folder / "config.yaml"), RunFolder(folder).read_curve()
     return {
         "seed": seed,
-        **{name: config[name] for name in SETTINGS},
+        **{name: config[name] for name in (*SETTINGS, "randomizer")},
         "minutes": round(_read(folder / "tests.json")["seconds"] / 60, 1),
         "curve": [[point["step"], point["success_rate"]] for point in curve],
         "tests": read_tests(folder),

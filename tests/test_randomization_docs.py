@@ -1,5 +1,6 @@
 """What is published of randomization is what was measured, and what is described can be made."""
 
+import argparse
 import importlib
 import json
 import re
@@ -29,9 +30,8 @@ def test_the_table_is_made_from_the_figures_that_are_kept(script):
     kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     assert script.rendered(PAGE, kept) == PAGE
     for entry in kept.values():
-        for name, rates in entry["randomizers"].items():
-            assert rates["randomizer"] == STUDY["randomizers"][name]
-            assert len(rates["seeds"]) == len(rates["held-out"]) == len(rates["minutes"])
+        for name, row in entry["randomizers"].items():
+            assert row["randomizer"] == STUDY["randomizers"][name]
 
 
 def test_every_randomizer_of_the_study_fits_every_world_of_it(script):
@@ -62,28 +62,44 @@ def test_the_files_of_the_page_can_be_used(block):
         make_randomizer(yaml.safe_load(block), domain_space(env))
 
 
-def rates(held_out, seeds=(300, 301, 302)):
-    return {
-        "randomizer": "none",
-        "steps": 1000,
-        "seeds": list(seeds),
-        "minutes": [2.0] * len(seeds),
-        "curves": [],
-        **dict.fromkeys(("source", "held-out", "hard", "mujoco"), held_out),
-    }
+def row(held_out, seeds=(300, 301, 302)):
+    runs = [
+        {"seed": seed, "minutes": 2.0, "source": 1.0, "held-out": rate, "hard": 0.5, "mujoco": 0.5, "curve": []}
+        for seed, rate in zip(seeds, held_out, strict=True)
+    ]
+    return {"randomizer": "none", "steps": 1000, "runs": runs}
 
 
 def test_differences_are_paired_by_seed_and_bold_where_their_interval_excludes_zero(script):
     found = {
-        "uniform": rates([0.50, 0.52, 0.51]),
-        "adr": rates([0.70, 0.72, 0.70]),
-        "active": rates([0.6, 0.4, 0.5]),
-        "none": rates([0.1, 0.2], seeds=(301, 302)),
-        "doraemon": rates([0.6], seeds=(300,)),
+        "uniform": row([0.50, 0.52, 0.51]),
+        "adr": row([0.70, 0.72, 0.70]),
+        "active": row([0.6, 0.4, 0.5]),
+        "none": row([0.1, 0.2], seeds=(301, 302)),
+        "doraemon": row([0.6], seeds=(300,)),
     }
     assert script.difference(found, "adr") == "**+0.20 [+0.18, +0.21]**"
     assert script.difference(found, "active") == "-0.01 [-0.28, +0.26]"
     assert script.difference(found, "doraemon") == "+0.10"
     table = script.table({"PandaPush": {"randomizers": found}})
-    assert "| `PandaPush` | `adr` | 3 | 0.71 [0.68, 0.74] |" in table
+    assert "| `PandaPush` | `adr` | 3 | 1.00 [1.00, 1.00] | 0.71 [0.68, 0.74] |" in table
     assert len(table.splitlines()) == 2 + len(found)
+
+
+def test_only_results_of_the_same_training_and_tests_are_kept(script, tmp_path):
+    args = argparse.Namespace(steps=1000, episodes=4, out=tmp_path)
+    case = next(case for case in script.find_cases() if case.name == "Drive")
+    rows = [script.make_row(case, name, STUDY["randomizers"][name], args) for name in ("none", "adr")]
+    runs = row([0.1, 0.2], seeds=(300, 302))["runs"]
+    before = {"Drive": {"randomizers": {"adr": {**rows[1].facts(), "runs": runs}}}}
+
+    found = script.gather(rows, json.loads(json.dumps(before)))
+    assert {name: entry["runs"] for name, entry in found["Drive"]["randomizers"].items()} == {"adr": runs}
+    assert rows[0].kept(before) == []
+
+    args.steps = 2000
+    assert script.make_row(case, "adr", STUDY["randomizers"]["adr"], args).kept(before) == []
+    args.steps, args.episodes = 1000, 6
+    assert script.make_row(case, "adr", STUDY["randomizers"]["adr"], args).kept(before) == []
+    args.episodes = 4
+    assert script.make_row(case, "adr", {"name": "adr"}, args).kept(before) == []
