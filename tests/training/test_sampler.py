@@ -228,8 +228,10 @@ def descendants(ancestor):
     return found - {ancestor}
 
 
+# Where tests run in the background, a shell has SIGINT ignored, and children inherit that.
 PARENT = """
-import sys, time
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from sampler_envs import make_point
 from sim2real.training.sampler.vec_env import ParallelVecEnv
 import numpy as np
@@ -256,7 +258,10 @@ def test_nothing_outlives_its_parent(how, tmp_path):
         workers = descendants(parent.pid)
         assert len(workers) >= 2
         parent.send_signal(how)
-        parent.wait(20)
+        try:
+            parent.wait(20)
+        finally:
+            parent.kill()
     deadline = time.monotonic() + 10
     while (alive := workers & processes().keys()) and time.monotonic() < deadline:
         time.sleep(0.1)
