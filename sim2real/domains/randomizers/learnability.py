@@ -25,8 +25,11 @@ class Learnability(Adaptive):
     Where a policy always succeeds there is nothing left to learn, and where it never does there is nothing to learn
     from yet. The chance of success ``p`` in a domain is fitted to the last ``memory`` outcomes after every
     ``episodes``: a logistic regression on every parameter and its square, with a Gaussian prior of standard deviation
-    2 on the coefficients, in units of the limits, from −1 to 1. A domain is one of 32 drawn uniformly from the limits,
-    chosen with a probability in proportion to ``p (1 - p)``; a share of the episodes is drawn uniformly.
+    2 on the coefficients, in units of the limits, from −1 to 1. A domain is one of 32 candidates, chosen with a
+    probability in proportion to ``p (1 - p)``; a share of the episodes is in any of them. A candidate ``ξ_0 + r (ξ -
+    ξ_0)``, ``r`` uniform from 0 to 1, lies on the way from the nominal domain ``ξ_0`` to a ``ξ`` drawn uniformly from
+    the limits: of many parameters drawn uniformly there is nearly always one that is extreme, and a policy that has yet
+    to learn would meet nothing that it can.
 
     Args:
         space: The parameters there are.
@@ -34,7 +37,7 @@ class Learnability(Adaptive):
         success_return: See :class:`Adaptive`.
         episodes: Between two fits, at least 1.
         memory: Outcomes that are fitted, at least 10.
-        uniform_share: Of the episodes drawn uniformly, between 0 and 1.
+        any_share: Of the episodes in any candidate, between 0 and 1.
 
     Raises:
         Sim2RealError: See :class:`Adaptive`; or a setting is out of range.
@@ -48,12 +51,12 @@ class Learnability(Adaptive):
         success_return: float | None = None,
         episodes: int = 50,
         memory: int = 400,
-        uniform_share: float = 0.25,
+        any_share: float = 0.25,
     ) -> None:
         super().__init__(space, ranges=ranges, success_return=success_return)
         self._episodes = check_whole("episodes", episodes, 1)
         self._memory = check_whole("memory", memory, 10)
-        self._uniform_share = check_number("uniform_share", uniform_share, 0.0, 1.0)
+        self._any_share = check_number("any_share", any_share, 0.0, 1.0)
         self._weights = np.zeros(1 + 2 * len(self.names))
         self._seen: list[list[float]] = []
         self._successes: list[int] = []
@@ -61,7 +64,7 @@ class Learnability(Adaptive):
 
     @property
     def ranges(self) -> Ranges:
-        """Return the limits, from all of which domains are drawn."""
+        """Return the limits, up to which domains are drawn."""
         return self.limits
 
     def chance(self, numbers: Array) -> Array:
@@ -78,8 +81,9 @@ class Learnability(Adaptive):
 
     def sample(self, rng: np.random.Generator) -> Domain:
         """Draw a domain."""
-        numbers = rng.random((_CANDIDATES, len(self.names)))
-        if rng.random() < self._uniform_share:
+        far = rng.random((_CANDIDATES, len(self.names)))
+        numbers = self._nominal + rng.random((_CANDIDATES, 1)) * (far - self._nominal)
+        if rng.random() < self._any_share:
             return self._domain(numbers[0])
         chance = self.chance(numbers)
         cumulated = np.cumsum(chance * (1.0 - chance))
