@@ -55,7 +55,8 @@ FIRST_SEED = 300
 """Of the policies; no table of the worlds has one of these."""
 TESTS = {"source": "nominal", "held-out": "held-out domains", "hard": "`hard`", "mujoco": "`mujoco`"}
 """Tests -> heads of their columns."""
-PLAIN, BASELINE = "none", "uniform"
+BASELINES = ("uniform", "uniform-bounds")
+"""What the others are compared with."""
 _TEST_SEED = 5_000
 
 
@@ -155,7 +156,8 @@ def gather(rows: Sequence[Row], before: Mapping[str, Any]) -> dict[str, Any]:
 
 def table(figures: Mapping[str, Any]) -> str:
     """Return the table of the results: a row a world and randomizer, means over seeds with Student's 95 % intervals."""
-    head = ["world", "randomizer", "seeds", *TESTS.values(), f"held-out, more than `{BASELINE}`", "minutes"]
+    more = [f"held-out, more than `{baseline}`" for baseline in BASELINES]
+    head = ["world", "randomizer", "seeds", *TESTS.values(), *more, "minutes"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for world, entry in figures.items():
         for name, row in entry["randomizers"].items():
@@ -165,18 +167,18 @@ def table(figures: Mapping[str, Any]) -> str:
                 f"`{name}`",
                 str(len(runs)),
                 *(interval_words(mean_success([run[test] for run in runs])) for test in TESTS),
-                "–" if name == BASELINE else difference(entry["randomizers"], name),
+                *(difference(entry["randomizers"], name, baseline) for baseline in BASELINES),
                 f"{sum(run['minutes'] for run in runs) / len(runs):.0f}",
             ]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def difference(randomizers: Mapping[str, Any], name: str) -> str:
-    """Return by how much a randomizer succeeds more often in held-out domains than the baseline, seed by seed."""
-    if BASELINE not in randomizers:
+def difference(randomizers: Mapping[str, Any], name: str, baseline: str) -> str:
+    """Return by how much a randomizer succeeds more often in held-out domains than a baseline, seed by seed."""
+    if name == baseline or baseline not in randomizers:
         return "–"
-    rates = [{run["seed"]: run["held-out"] for run in randomizers[one]["runs"]} for one in (name, BASELINE)]
+    rates = [{run["seed"]: run["held-out"] for run in randomizers[one]["runs"]} for one in (name, baseline)]
     both = sorted(rates[0].keys() & rates[1].keys())
     if not both:
         return "–"

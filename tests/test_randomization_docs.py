@@ -78,9 +78,9 @@ def test_differences_are_paired_by_seed_and_bold_where_their_interval_excludes_z
         "none": row([0.1, 0.2], seeds=(301, 302)),
         "doraemon": row([0.6], seeds=(300,)),
     }
-    assert script.difference(found, "adr") == "**+0.20 [+0.18, +0.21]**"
-    assert script.difference(found, "active") == "-0.01 [-0.28, +0.26]"
-    assert script.difference(found, "doraemon") == "+0.10"
+    assert script.difference(found, "adr", "uniform") == "**+0.20 [+0.18, +0.21]**"
+    assert script.difference(found, "active", "uniform") == "-0.01 [-0.28, +0.26]"
+    assert script.difference(found, "doraemon", "uniform") == "+0.10"
     table = script.table({"PandaPush": {"randomizers": found}})
     assert "| `PandaPush` | `adr` | 3 | 1.00 [1.00, 1.00] | 0.71 [0.68, 0.74] |" in table
     assert len(table.splitlines()) == 2 + len(found)
