@@ -158,7 +158,8 @@ def transfer(
         str,
         typer.Option(
             metavar="NAME",
-            help="finetune (--set critic_warmup=N, collect_first=N), scratch or zero-shot.",
+            help="finetune (--set critic_warmup=N, collect_first=N), kickstart (weight=X, decay=X), scratch or "
+            "zero-shot.",
             rich_help_panel=LEARNING,
         ),
     ] = "finetune",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
@@ -60,6 +61,14 @@ class TransferMethod(Protocol):
         ...
 
 
+METHODS = {
+    "finetune": "finetune:FineTune",
+    "kickstart": "kickstart:Kickstart",
+    "scratch": "scratch:Scratch",
+    "zero-shot": "zero_shot:ZeroShot",
+}
+"""Name of every method -> its module and class; imported when they are asked for."""
+
 Method = TypeVar("Method", bound=TransferMethod)
 
 
@@ -87,11 +96,19 @@ def find_method(name: str) -> type[TransferMethod]:
     Raises:
         Sim2RealError: The name is unknown.
     """
-    from sim2real.transfer.finetune import FineTune
-    from sim2real.transfer.scratch import Scratch
-    from sim2real.transfer.zero_shot import ZeroShot
+    if name not in METHODS:
+        raise unknown_name("transfer method", name, METHODS)
+    module, _, kind = METHODS[name].partition(":")
+    found: type[TransferMethod] = getattr(importlib.import_module(f"sim2real.transfer.{module}"), kind)
+    return found
 
-    methods: dict[str, type[TransferMethod]] = {m.name: m for m in (ZeroShot, Scratch, FineTune)}
-    if name not in methods:
-        raise unknown_name("transfer method", name, methods)
-    return methods[name]
+
+def carry_normalizer(source: Policy, learner: BaseAlgorithm) -> None:
+    """Let a learner see observations normalized as the source policy does, from now on and for good.
+
+    The same observation then goes on meaning the same to the source's networks.
+    """
+    normalize = learner.get_vec_normalize_env()
+    if normalize is not None and source.normalizer is not None:
+        source.normalizer.into_vec_normalize(normalize)
+        normalize.training = False

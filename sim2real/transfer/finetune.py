@@ -28,6 +28,7 @@ from stable_baselines3.td3.policies import TD3Policy
 from sim2real.deployment.policy import Policy
 from sim2real.errors import Sim2RealError
 from sim2real.training.fast.soft import SoftMixin
+from sim2real.transfer.base import carry_normalizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,10 +78,7 @@ class FineTune:
         collect = min(steps // 10, 100) if self.collect_first is None else self.collect_first
         assert source is not None
         source.copy_into(learner)
-        normalize = learner.get_vec_normalize_env()
-        if normalize is not None and source.normalizer is not None:
-            source.normalizer.into_vec_normalize(normalize)
-            normalize.training = False
+        carry_normalizer(source, learner)
         return [CriticWarmup(warmup, collect)]
 
 

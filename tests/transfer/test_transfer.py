@@ -2,7 +2,9 @@
 
 import importlib
 import json
-from dataclasses import replace
+import re
+from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from sim2real.files import read_jsonl
 from sim2real.training.checkpoint import list_checkpoints
 from sim2real.training.learner import make_learner, make_training_env
 from sim2real.training.train import make_config, run_training, train
-from sim2real.transfer.base import find_method
+from sim2real.transfer.base import METHODS, find_method
 from sim2real.transfer.finetune import FineTune
 from sim2real.transfer.transfer import transfer
 
@@ -287,3 +289,13 @@ def test_an_interruption_keeps_the_arms_that_are_finished(source, tmp_path, monk
 )
 def test_arguments_of_a_wrong_kind_are_named(source, tmp_path, arguments, message):
     assert refused(source, tmp_path / "out", **arguments) == message
+
+
+def test_every_method_and_every_setting_is_described():
+    page = (Path(__file__).parents[2] / "docs/transfer.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([\w-]+)` \|(.*)$", page, flags=re.MULTILINE))
+    assert rows.keys() == METHODS.keys()
+    for name, row in rows.items():
+        method = find_method(name)
+        assert method.name == name
+        assert row.split("|")[1].strip() == ", ".join(f"`{field.name}`" for field in fields(method))

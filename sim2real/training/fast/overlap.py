@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv
 from stable_baselines3.her import HerReplayBuffer
 
+from sim2real.training.fast.update import Batch, sample_batch
 from sim2real.training.sampler.remote import RemoteVecEnv
 
 
@@ -21,6 +23,9 @@ class OverlapMixin:
     """
 
     replay_buffer: Any
+    batches: Callable[[Any, int], Batch] = staticmethod(sample_batch)
+    """Where the batch of an update comes from, given the learner and the batch size; a method of transfer may put
+    another source here."""
     _owed: list[tuple[int, int]] | None = None
 
     def overlap(self, envs: RemoteVecEnv) -> None:

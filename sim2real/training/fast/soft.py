@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -24,10 +25,10 @@ from sim2real.training.fast.overlap import OverlapMixin
 from sim2real.training.fast.update import (
     Batch,
     Update,
+    check_changeable,
     check_supported,
     compiled_once,
     named,
-    sample_batch,
     warn_unsupported,
 )
 
@@ -39,7 +40,8 @@ _EPSILON = 1e-6  # stable_baselines3.common.distributions.SquashedDiagGaussianDi
 class SoftLosses:
     """The losses of an algorithm, each a function of the parameters it trains.
 
-    A method that changes a loss overrides one of these; the change is compiled with the rest.
+    A method that changes a loss overrides one of these, or adds a term to that of the actor; the change is compiled
+    with the rest.
 
     Args:
         trunk: Structure of the actor's hidden layers.
@@ -50,16 +52,23 @@ class SoftLosses:
     def __init__(self, trunk: Chain, critic: Chain, target_entropy: float) -> None:
         self._trunk, self._critic, self._target_entropy = trunk, critic, target_entropy
 
+        self.terms: tuple[Callable[[Any, Parameters, Batch], Tensor], ...] = ()
+        """Added to the loss of the actor; functions of these losses, its parameters and the batch."""
+
     @property
     def key(self) -> tuple[Any, ...]:
         """Says all that the losses depend on besides their arguments."""
-        return type(self), self._trunk.structure, self._critic.structure, self._target_entropy
+        return type(self), self._trunk.structure, self._critic.structure, self._target_entropy, self.terms
+
+    def distribution(self, actor: Parameters, observations: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and logarithm of the standard deviation of the actions before tanh, (B, action) each."""
+        hidden = self._trunk(actor, observations, "latent_pi.")
+        return linear(actor, "mu", hidden), linear(actor, "log_std", hidden).clamp(_LOG_STD_MIN, _LOG_STD_MAX)
 
     def act(self, actor: Parameters, observations: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return actions (B, action) in [-1, 1] and their log probabilities (B,), for standard normal noise."""
-        hidden = self._trunk(actor, observations, "latent_pi.")
-        log_std = linear(actor, "log_std", hidden).clamp(_LOG_STD_MIN, _LOG_STD_MAX)
-        actions = torch.tanh(linear(actor, "mu", hidden) + log_std.exp() * noise)
+        mean, log_std = self.distribution(actor, observations)
+        actions = torch.tanh(mean + log_std.exp() * noise)
         log_prob = -0.5 * noise.square() - log_std - _HALF_LOG_TWO_PI - torch.log(1.0 - actions.square() + _EPSILON)
         return actions, log_prob.sum(1)
 
@@ -154,7 +163,7 @@ class SoftMixin(OverlapMixin, OffPolicyAlgorithm):
         }
         logged = torch.zeros(4)
         for gradient_step in range(gradient_steps):
-            batch = sample_batch(self, batch_size)
+            batch = self.batches(self, batch_size)
             shape = (batch_size, batch.actions.shape[1])
             # Two draws in SB3's order: its streams and these stay the same.
             noise = (torch.randn(shape, device=self.device), torch.randn(shape, device=self.device))
@@ -169,6 +178,16 @@ class SoftMixin(OverlapMixin, OffPolicyAlgorithm):
             self.logger.record(f"train/{name}", mean)
         if self._entropy is not None:
             self.logger.record("train/ent_coef_loss", means[3])
+
+    def add_term(self, term: Callable[[Any, Parameters, Batch], Tensor]) -> None:
+        """Add a term to the loss of the actor, see :attr:`SoftLosses.terms`; before the first update.
+
+        Raises:
+            Sim2RealError: The policy is none that the faster update is for.
+        """
+        check_changeable(self._unsupported)
+        self._losses.terms += (term,)
+        self._update = None
 
     def hold_entropy(self, held: bool) -> None:
         """Keep the entropy coefficient as it is, or let it be tuned again; nothing where it is fixed anyway."""
@@ -198,8 +217,8 @@ class SoftMixin(OverlapMixin, OffPolicyAlgorithm):
         return super()._get_torch_save_params()
 
     def _excluded_save_params(self) -> list[str]:
-        own = ["_losses", "_actor", "_critics", "_targets", "_entropy", "_update", "_unsupported", "_hold", "_owed"]
-        return [*super()._excluded_save_params(), *own]
+        own = ["_losses", "_actor", "_critics", "_targets", "_entropy"]
+        return [*super()._excluded_save_params(), *own, "_update", "_unsupported", "_hold", "_owed", "batches"]
 
 
 def _make_update(losses: SoftLosses, settings: list[tuple[tuple[float, float], float]]) -> Update:
@@ -210,7 +229,12 @@ def _make_update(losses: SoftLosses, settings: list[tuple[tuple[float, float], f
         target = losses.target(actor, targets, alpha, batch, noise[1])
         slopes, critic_loss, _ = gradients(lambda p: losses.critic_loss(p, target, batch), critics)
         adam_(state["critics"], slopes, numbers[0:5], *settings[0])
-        slopes, actor_loss, log_prob = gradients(lambda p: losses.actor_loss(p, critics, alpha, batch, noise[0]), actor)
+
+        def of_actor(parameters: Parameters) -> tuple[Tensor, Tensor]:
+            loss, log_prob = losses.actor_loss(parameters, critics, alpha, batch, noise[0])
+            return loss + sum(term(losses, parameters, batch) for term in losses.terms), log_prob
+
+        slopes, actor_loss, log_prob = gradients(of_actor, actor)
         adam_(state["actor"], slopes, numbers[5:10], *settings[1])
         entropy_loss = torch.zeros_like(actor_loss)
         if tuned:

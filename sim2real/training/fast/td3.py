@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -22,10 +23,10 @@ from sim2real.training.fast.overlap import OverlapMixin
 from sim2real.training.fast.update import (
     Batch,
     Update,
+    check_changeable,
     check_supported,
     compiled_once,
     named,
-    sample_batch,
     warn_unsupported,
 )
 
@@ -40,11 +41,13 @@ class TD3Losses:
 
     def __init__(self, actor: Chain, critic: Chain) -> None:
         self._actor, self._critic = actor, critic
+        self.terms: tuple[Callable[[Any, Parameters, Batch], Tensor], ...] = ()
+        """Added to the loss of the actor; functions of these losses, its parameters and the batch."""
 
     @property
     def key(self) -> tuple[Any, ...]:
         """Says all that the losses depend on besides their arguments."""
-        return type(self), self._actor.structure, self._critic.structure
+        return type(self), self._actor.structure, self._critic.structure, self.terms
 
     def act(self, actor: Parameters, observations: Tensor) -> Tensor:
         """Return actions (B, action) in [-1, 1]."""
@@ -119,7 +122,7 @@ class FastTD3(OverlapMixin, TD3):
             delayed = self._n_updates % self.policy_delay == 0
             key = (self._losses.key, tuple(settings), delayed)
             update = compiled_once(key, _make_update(self._losses, settings, delayed), wanted=self.compiled)
-            batch = sample_batch(self, batch_size)
+            batch = self.batches(self, batch_size)
             noise = torch.randn(batch.actions.shape, device=self.device) * self.target_policy_noise
             rates = self._critics.advance(optimizers[0])
             rates += self._actor.advance(optimizers[1]) if delayed else RESTING
@@ -135,6 +138,15 @@ class FastTD3(OverlapMixin, TD3):
             self.logger.record("train/actor_loss", sum(actor_losses) / len(actor_losses))
         self.logger.record("train/critic_loss", sum(critic_losses) / max(len(critic_losses), 1))
 
+    def add_term(self, term: Callable[[Any, Parameters, Batch], Tensor]) -> None:
+        """Add a term to the loss of the actor, see :attr:`TD3Losses.terms`; before the first update.
+
+        Raises:
+            Sim2RealError: The policy is none that the faster update is for.
+        """
+        check_changeable(self._unsupported)
+        self._losses.terms += (term,)
+
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         if self._unsupported is None:
             self._critics.publish()
@@ -142,8 +154,8 @@ class FastTD3(OverlapMixin, TD3):
         return super()._get_torch_save_params()
 
     def _excluded_save_params(self) -> list[str]:
-        own = ["_losses", "_actor", "_actor_follower", "_critics", "_critics_follower", "_unsupported", "_owed"]
-        return [*super()._excluded_save_params(), *own]
+        own = ["_losses", "_actor", "_actor_follower", "_critics", "_critics_follower"]
+        return [*super()._excluded_save_params(), *own, "_unsupported", "_owed", "batches"]
 
 
 def _make_update(losses: TD3Losses, settings: list[tuple[tuple[float, float], float]], delayed: bool) -> Update:
@@ -154,7 +166,12 @@ def _make_update(losses: TD3Losses, settings: list[tuple[tuple[float, float], fl
         adam_(state["critics"], slopes, numbers[0:5], *settings[0])
         if not delayed:
             return torch.stack((critic_loss, torch.zeros_like(critic_loss)))
-        slopes, actor_loss, _ = gradients(lambda p: losses.actor_loss(p, critics, batch), actor)
+
+        def of_actor(parameters: Parameters) -> tuple[Tensor, Tensor]:
+            loss, values = losses.actor_loss(parameters, critics, batch)
+            return loss + sum(term(losses, parameters, batch) for term in losses.terms), values
+
+        slopes, actor_loss, _ = gradients(of_actor, actor)
         adam_(state["actor"], slopes, numbers[5:10], *settings[1])
         polyak_(state["critics_follower"], critics, numbers[10])
         polyak_(state["actor_follower"], actor, numbers[10])

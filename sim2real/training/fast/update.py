@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from torch import Tensor
 
+from sim2real.errors import Sim2RealError
 from sim2real.training.fast.compiler import Compiled
 from sim2real.training.fast.functional import UnsupportedError
 from sim2real.training.hindsight import HindsightReplayBuffer
@@ -34,6 +35,8 @@ class Batch(NamedTuple):
     """Shape (B,)."""
     continues: Tensor
     """Shape (B,): discount of the next state's value, 0 where the episode ended."""
+    extras: Mapping[str, Tensor] = {}
+    """What a changed loss needs besides."""
 
 
 def sample_batch(learner: OffPolicyAlgorithm, batch_size: int) -> Batch:
@@ -69,7 +72,8 @@ def sample_batch(learner: OffPolicyAlgorithm, batch_size: int) -> Batch:
         rewards = normalize.normalize_reward(rewards).astype(np.float32)
     ended = read(buffer.dones) * (1.0 - read(buffer.timeouts))
     continues = (1.0 - ended) * np.float32(learner.gamma)
-    return Batch(*map(torch.from_numpy, (observations, read(buffer.actions), after, rewards, continues)))
+    tensor = torch.from_numpy
+    return Batch(tensor(observations), tensor(read(buffer.actions)), tensor(after), tensor(rewards), tensor(continues))
 
 
 def compiled_once(key: Hashable, update: Update, *, wanted: bool) -> Update:
@@ -98,6 +102,16 @@ def check_supported(learner: OffPolicyAlgorithm) -> None:
     extractor = learner.policy.features_extractor_class.__name__
     if extractor != "FlattenExtractor":
         raise UnsupportedError(f"a features extractor of type {extractor}")
+
+
+def check_changeable(unsupported: str | None) -> None:
+    """Refuse to change the loss of a learner whose update is that of Stable-Baselines3.
+
+    Raises:
+        Sim2RealError: It is; the message says why.
+    """
+    if unsupported is not None:
+        raise Sim2RealError(f"this method changes the loss of the actor, which cannot be with {unsupported}.")
 
 
 def warn_unsupported(learner: OffPolicyAlgorithm, reason: UnsupportedError) -> None:

@@ -1,0 +1,174 @@
+"""What kickstarting promises: the divergence of the paper, imitation where it outweighs all else, and less in time."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from point_mass import ID, SMALL
+from torch.distributions import Normal, kl_divergence
+from trainings import assert_same_training, interrupt_at
+
+from sim2real.domains.world import World
+from sim2real.errors import Sim2RealError
+from sim2real.training.fast.functional import Chain
+from sim2real.training.fast.sac import SACLosses
+from sim2real.training.fast.td3 import TD3Losses
+from sim2real.training.fast.update import Batch
+from sim2real.training.train import make_config, run_training, train
+from sim2real.transfer.base import carry_normalizer
+from sim2real.transfer.kickstart import Kickstart, distance, divergence
+from sim2real.transfer.transfer import transfer
+
+SHIFTED = World.of(ID).with_domain({"gain": 0.5, "drift": 0.2}, "shifted")
+PPO = {"net_arch": [16, 16], "n_steps": 32, "n_envs": 4, "batch_size": 64, "learning_rate": 3e-3, "gamma": 0.9}
+
+
+@pytest.fixture(scope="module")
+def sources(source, tmp_path_factory):
+    """A policy of each algorithm; only SAC's has learned what it shall."""
+    out = tmp_path_factory.mktemp("sources")
+    small = {"td3": SMALL, "tqc": SMALL, "ppo": PPO}
+    return {
+        "sac": source.policy,
+        **{
+            algo: train(ID, algo=algo, steps=256, hyperparameters=values, eval_episodes=2, out=out / algo).policy
+            for algo, values in small.items()
+        },
+    }
+
+
+def kickstarted(policy, method, out, *, steps, **options):
+    given = PPO if policy.algo == "ppo" else SMALL
+    config = make_config(
+        SHIFTED, algo=policy.algo, randomizer="none", steps=steps, seed=0, hyperparameters=given, eval_episodes=5
+    )
+    values = method.hyperparameters(config.hyperparameters, policy.metadata.hyperparameters)
+    listener = options.pop("listener", None)
+    return run_training(
+        replace(config, hyperparameters=values, **options),
+        out,
+        resume=True,
+        listener=listener,
+        prepare=lambda learner: method.prepare(learner, policy, steps),
+    )
+
+
+def batch_with(observations, **extras):
+    empty = torch.zeros(len(observations))
+    return Batch(observations, empty, observations, empty, empty, {**extras, "weight": torch.tensor([0.5])})
+
+
+def layers(*sizes):
+    pairs = itertools.pairwise(sizes)
+    return torch.nn.Sequential(*(part for pair in pairs for part in (torch.nn.Linear(*pair), torch.nn.ReLU())))
+
+
+def test_the_term_of_gaussian_policies_is_their_divergence():
+    torch.manual_seed(0)
+    trunk, mu, log_std = layers(3, 8), torch.nn.Linear(8, 2), torch.nn.Linear(8, 2)
+    actor = {f"{name}.{key}": value for name, part in (("latent_pi", trunk), ("mu", mu), ("log_std", log_std))
+             for key, value in part.named_parameters()}  # fmt: skip
+    observations, wanted_mean, wanted_log_std = torch.randn(16, 3), torch.randn(16, 2), torch.randn(16, 2)
+    losses = SACLosses(Chain(trunk), Chain(layers(5, 8, 1)), -2.0)
+    found = divergence(losses, actor, batch_with(observations, mean=wanted_mean, log_std=wanted_log_std))
+    hidden = trunk(observations)
+    expected = kl_divergence(Normal(wanted_mean, wanted_log_std.exp()), Normal(mu(hidden), log_std(hidden).exp()))
+    torch.testing.assert_close(found, 0.5 * expected.sum(1).mean())
+
+
+def test_the_term_of_deterministic_policies_is_that_of_gaussians_around_them():
+    torch.manual_seed(0)
+    net = layers(3, 8, 2)
+    actor = {f"mu.{key}": value for key, value in net.named_parameters()}
+    observations, wanted = torch.randn(16, 3), torch.rand(16, 2)
+    found = distance(TD3Losses(Chain(net), Chain(layers(5, 8, 1))), actor, batch_with(observations, actions=wanted))
+    expected = kl_divergence(Normal(wanted, 0.2), Normal(net(observations), 0.2))
+    torch.testing.assert_close(found, 0.5 * expected.sum(1).mean())
+
+
+@pytest.mark.parametrize("algo", ["sac", "td3", "tqc", "ppo"])
+def test_with_a_weight_that_outweighs_all_else_it_imitates(sources, tmp_path, algo):
+    steps = 2048 if algo == "ppo" else 600
+    run = kickstarted(sources[algo], Kickstart(weight=1e6, decay=1.0), tmp_path / "run", steps=steps)
+    grid = np.column_stack([np.linspace(-2.0, 2.0, 21), np.zeros(21)]).astype(np.float32)
+    error = run.policy.predict(grid) - sources[algo].predict(grid)
+    assert np.abs(error).mean() < 0.1
+    # The networks are its own: it did not start from those of the source.
+    assert not np.array_equal(run.policy.predict(grid), sources[algo].predict(grid))
+
+
+def test_without_weight_it_is_learning_from_scratch_with_the_normalizer_of_the_source(sources, tmp_path):
+    run = kickstarted(sources["sac"], Kickstart(weight=0.0), tmp_path / "run", steps=200)
+    config = make_config(
+        SHIFTED, algo="sac", randomizer="none", steps=200, seed=0, hyperparameters=SMALL, eval_episodes=5
+    )
+    scratch = run_training(
+        config, tmp_path / "scratch", prepare=lambda learner: carry_normalizer(sources["sac"], learner) or ()
+    )
+    assert_same_training(run, scratch)
+
+
+def test_the_weight_falls_linearly_to_zero(sources, tmp_path):
+    seen = {}
+
+    def prepare(learner):
+        found = Kickstart(weight=2.0, decay=0.5).prepare(learner, sources["sac"], 400)
+        drawn = learner.batches
+
+        def watched(learner, size):
+            batch = drawn(learner, size)
+            seen[learner.num_timesteps] = batch.extras["weight"].item()
+            return batch
+
+        learner.batches = watched
+        return found
+
+    config = make_config(SHIFTED, algo="sac", randomizer="none", steps=300, seed=0, hyperparameters=SMALL)
+    run_training(config, tmp_path / "run", prepare=prepare)
+    for step, weight in seen.items():
+        assert weight == pytest.approx(2.0 * max(0.0, 1.0 - step / 200))
+    assert min(seen) < 100
+    assert max(seen) == 300
+
+
+@pytest.mark.parametrize("algo", ["sac", "ppo"])
+def test_it_resumes_with_the_same_curve(sources, tmp_path, algo):
+    def go(out, **options):
+        settings = {"steps": 256, "eval_every": 64, "checkpoint_every": 128, **options}
+        return kickstarted(sources[algo], Kickstart(), out, **settings)
+
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path / "cut", listener=interrupt_at(200))
+    assert_same_training(go(tmp_path / "cut"), go(tmp_path / "whole"))
+
+
+def test_it_beats_zero_shot(sources, tmp_path):
+    found = transfer(
+        sources["sac"],
+        target=SHIFTED,
+        method="kickstart",
+        steps=600,
+        seeds=3,
+        eval_every=200,
+        hyperparameters=SMALL,
+        out=tmp_path / "out",
+    )
+    arms = found.result["arms"]
+    assert arms["kickstart"]["final_return"]["mean"] > arms["zero-shot"]["final_return"]["mean"] + 1.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"weight": -1.0}, "weight = -1.0 must be a number, at least 0 and at most 1e+09."),
+        ({"weight": True}, "weight = True must be a number, at least 0 and at most 1e+09."),
+        ({"decay": 0.0}, "decay = 0.0 must be a number, above 0 and at most 1."),
+        ({"decay": float("nan")}, "decay = nan must be a number, above 0 and at most 1."),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings, message):
+    with pytest.raises(Sim2RealError) as raised:
+        Kickstart(**settings)
+    assert str(raised.value) == message
