@@ -158,8 +158,8 @@ def transfer(
         str,
         typer.Option(
             metavar="NAME",
-            help="finetune (--set critic_warmup=N, collect_first=N), kickstart (weight=X, decay=X), scratch or "
-            "zero-shot.",
+            help="finetune (--set critic_warmup=N, collect_first=N), freeze (and frozen=[hidden_1], thaw_every=N, "
+            "rate_decay=X), kickstart (weight=X, decay=X), scratch or zero-shot.",
             rich_help_panel=LEARNING,
         ),
     ] = "finetune",

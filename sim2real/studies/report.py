@@ -38,6 +38,7 @@ _ARM_WORDS = {
     "zero-shot": "source policy, not trained further",
     "scratch": "learns in the target from nothing",
     "finetune": "source policy, trained further in the target",
+    "freeze": "source policy, trained further with frozen layers",
     "kickstart": "learns in the target from nothing, drawn to the source policy",
 }
 

@@ -63,6 +63,7 @@ class TransferMethod(Protocol):
 
 METHODS = {
     "finetune": "finetune:FineTune",
+    "freeze": "freeze:Freeze",
     "kickstart": "kickstart:Kickstart",
     "scratch": "scratch:Scratch",
     "zero-shot": "zero_shot:ZeroShot",

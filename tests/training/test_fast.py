@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from sim2real.training.fast.sac import FastSAC
 from sim2real.training.fast.td3 import FastTD3
 from sim2real.training.fast.tqc import FastTQC
+from sim2real.training.fast.update import sample_batch
 
 PAIRS = {"sac": (SAC, FastSAC), "td3": (TD3, FastTD3), "tqc": (TQC, FastTQC)}
 CASES = {
@@ -178,6 +179,39 @@ def test_frozen_parameters_and_their_moments_keep_every_bit():
     for name, value in before.items():
         frozen = name.startswith(("policy.actor", "actor.optimizer", "ent_coef_optimizer", "log_ent_coef"))
         assert np.array_equal(value, after[name]) == frozen, name
+
+
+def towards_zero(losses, actor, batch):
+    """Draw the weights of an actor's last layer to what the batch says."""
+    last = [value for name, value in actor.items() if name in ("mu.weight", "mu.4.weight")]
+    return batch.extras["weight"].squeeze() * sum(value.square().sum() for value in last)
+
+
+@pytest.mark.parametrize("algo", PAIRS)
+def test_a_term_of_the_loss_and_rates_of_layers_are_compiled_with_the_rest(algo):
+    found = []
+    for compiled in (False, True):
+        _, fast = pair(algo)
+        fast.compiled = compiled
+        before = numbers(fast)
+        first = "mu.0" if algo == "td3" else "latent_pi.0"
+        fast.add_term(towards_zero)
+        fast.batches = lambda learner, size: sample_batch(learner, size)._replace(
+            extras={"weight": torch.tensor([0.3])}
+        )
+        fast.scale_rates({f"{first}.weight": 0.0, f"{first}.bias": 0.5}, {"2.weight": 0.0})
+        train_alike((fast,), 3)
+        fast.scale_rates({f"{first}.weight": 1.0}, {})
+        train_alike((fast,), 2, seed=1)
+        found.append(numbers(fast))
+        frozen = [name for name in before if name.endswith(".2.weight") and name.startswith("policy.critic.q")]
+        assert frozen
+        for name in frozen:
+            np.testing.assert_array_equal(before[name], found[-1][name])
+        assert not np.array_equal(before[f"policy.actor.{first}.weight"], found[-1][f"policy.actor.{first}.weight"])
+    eager, compiled = found
+    for name, value in eager.items():
+        np.testing.assert_allclose(compiled[name], value, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
 def test_a_changed_learning_rate_takes_effect():

@@ -92,6 +92,8 @@ class Group:
         self.values: Parameters = {}
         self.first: Parameters = {}
         self.second: Parameters = {}
+        self.scales: Parameters = {}
+        """Factors on the learning rate by name, of those parameters that have one; set by :meth:`scale`."""
         self.steps = 0
         if optimizer is not None:
             if type(optimizer) is not torch.optim.Adam or len(optimizer.param_groups) != 1:
@@ -149,6 +151,15 @@ class Group:
                     if p in self._optimizer.state:
                         self._optimizer.state[p]["step"].fill_(float(self.steps))
 
+    def scale(self, factors: Mapping[str, float]) -> None:
+        """Multiply the learning rate of some parameters; with 0 they and their moments keep every bit.
+
+        Args:
+            factors: By name, each at least 0; the same names in every call, as the update is compiled for them.
+        """
+        for name, factor in factors.items():
+            self.scales.setdefault(name, torch.ones((), device=self.values[name].device)).fill_(factor)
+
     @property
     def state(self) -> State:
         """Parameters and moments, the tensors themselves."""
@@ -168,13 +179,21 @@ class Group:
         return [rate, float(self.steps), 1.0 - beta1**self.steps, (1.0 - beta2**self.steps) ** 0.5, 1.0]
 
 
-def adam_(state: State, gradients: Mapping[str, Tensor], rates: Tensor, betas: tuple[float, float], eps: float) -> None:
+def adam_(
+    state: State,
+    gradients: Mapping[str, Tensor],
+    rates: Tensor,
+    scales: Mapping[str, Tensor],
+    betas: tuple[float, float],
+    eps: float,
+) -> None:
     """Make one Adam step in place (Kingma & Ba, 2015, algorithm 1, with the bias corrections in ``rates``).
 
     Args:
         state: What is moved, and its moments.
         gradients: By the same names.
         rates: Shape (5,), from :meth:`Group.advance`. With the last at 0 parameters and moments keep every bit.
+        scales: Factors on the learning rate, from :meth:`Group.scale`.
         betas: Decay of the two moments.
         eps: Added to the denominator.
     """
@@ -183,25 +202,31 @@ def adam_(state: State, gradients: Mapping[str, Tensor], rates: Tensor, betas: t
         rate, _, correction1, correction2, moving = rates.unbind()
         for name, gradient in gradients.items():
             first, second = firsts[name], seconds[name]
-            first.lerp_(gradient, (1.0 - betas[0]) * moving)
-            second.lerp_(gradient * gradient, (1.0 - betas[1]) * moving)
-            values[name].sub_((rate / correction1) * first / (second.sqrt() / correction2 + eps))
+            moves, scaled = moving, rate
+            if name in scales:
+                moves, scaled = moving * (scales[name] > 0.0), rate * scales[name]
+            first.lerp_(gradient, (1.0 - betas[0]) * moves)
+            second.lerp_(gradient * gradient, (1.0 - betas[1]) * moves)
+            values[name].sub_((scaled / correction1) * first / (second.sqrt() / correction2 + eps))
     elif rates[4]:
-        torch._fused_adam_(
-            [values[name] for name in gradients],
-            list(gradients.values()),
-            [firsts[name] for name in gradients],
-            [seconds[name] for name in gradients],
-            [],
-            [rates[1]] * len(gradients),
-            lr=float(rates[0]),
-            beta1=betas[0],
-            beta2=betas[1],
-            weight_decay=0.0,
-            eps=eps,
-            amsgrad=False,
-            maximize=False,
-        )
+        scale_of = {name: float(scales[name]) if name in scales else 1.0 for name in gradients}
+        for scale in sorted(set(scale_of.values()) - {0.0}):
+            names = [name for name in gradients if scale_of[name] == scale]
+            torch._fused_adam_(
+                [values[name] for name in names],
+                [gradients[name] for name in names],
+                [firsts[name] for name in names],
+                [seconds[name] for name in names],
+                [],
+                [rates[1]] * len(names),
+                lr=float(rates[0]) * scale,
+                beta1=betas[0],
+                beta2=betas[1],
+                weight_decay=0.0,
+                eps=eps,
+                amsgrad=False,
+                maximize=False,
+            )
 
 
 def polyak_(target: Mapping[str, Tensor], source: Mapping[str, Tensor], tau: Tensor) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -159,6 +159,7 @@ class SoftMixin(OverlapMixin, OffPolicyAlgorithm):
             "actor": self._actor.state,
             "entropy": self._entropy.state if self._entropy is not None else None,
             "targets": self._targets.values,
+            "scales": (self._critics.scales, self._actor.scales),
             "alpha": None if self._entropy is not None else self.ent_coef_tensor,
         }
         logged = torch.zeros(4)
@@ -188,6 +189,16 @@ class SoftMixin(OverlapMixin, OffPolicyAlgorithm):
         check_changeable(self._unsupported)
         self._losses.terms += (term,)
         self._update = None
+
+    def scale_rates(self, actor: Mapping[str, float], critic: Mapping[str, float]) -> None:
+        """Multiply the learning rate of some parameters, by their names in the actor and in each critic.
+
+        Raises:
+            Sim2RealError: The policy is none that the faster update is for.
+        """
+        check_changeable(self._unsupported)
+        self._actor.scale(actor)
+        self._critics.scale(critic)
 
     def hold_entropy(self, held: bool) -> None:
         """Keep the entropy coefficient as it is, or let it be tuned again; nothing where it is fixed anyway."""
@@ -228,19 +239,19 @@ def _make_update(losses: SoftLosses, settings: list[tuple[tuple[float, float], f
         alpha = state["entropy"][0]["log_ent_coef"].exp() if tuned else state["alpha"]
         target = losses.target(actor, targets, alpha, batch, noise[1])
         slopes, critic_loss, _ = gradients(lambda p: losses.critic_loss(p, target, batch), critics)
-        adam_(state["critics"], slopes, numbers[0:5], *settings[0])
+        adam_(state["critics"], slopes, numbers[0:5], state["scales"][0], *settings[0])
 
         def of_actor(parameters: Parameters) -> tuple[Tensor, Tensor]:
             loss, log_prob = losses.actor_loss(parameters, critics, alpha, batch, noise[0])
             return loss + sum(term(losses, parameters, batch) for term in losses.terms), log_prob
 
         slopes, actor_loss, log_prob = gradients(of_actor, actor)
-        adam_(state["actor"], slopes, numbers[5:10], *settings[1])
+        adam_(state["actor"], slopes, numbers[5:10], state["scales"][1], *settings[1])
         entropy_loss = torch.zeros_like(actor_loss)
         if tuned:
             slope = losses.entropy_gradient(log_prob)
             entropy_loss = (state["entropy"][0]["log_ent_coef"] * slope).squeeze()
-            adam_(state["entropy"], {"log_ent_coef": slope}, numbers[10:15], *settings[2])
+            adam_(state["entropy"], {"log_ent_coef": slope}, numbers[10:15], {}, *settings[2])
         polyak_(targets, critics, numbers[-1])
         return torch.stack((alpha.squeeze(), actor_loss, critic_loss, entropy_loss))
 

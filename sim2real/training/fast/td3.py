@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -115,6 +115,7 @@ class FastTD3(OverlapMixin, TD3):
             "actor": self._actor.state,
             "critics_follower": self._critics_follower.values,
             "actor_follower": self._actor_follower.values,
+            "scales": (self._critics.scales, self._actor.scales),
         }
         critic_losses, actor_losses = [], []
         for _ in range(gradient_steps):
@@ -147,6 +148,16 @@ class FastTD3(OverlapMixin, TD3):
         check_changeable(self._unsupported)
         self._losses.terms += (term,)
 
+    def scale_rates(self, actor: Mapping[str, float], critic: Mapping[str, float]) -> None:
+        """Multiply the learning rate of some parameters, by their names in the actor and in each critic.
+
+        Raises:
+            Sim2RealError: The policy is none that the faster update is for.
+        """
+        check_changeable(self._unsupported)
+        self._actor.scale(actor)
+        self._critics.scale(critic)
+
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         if self._unsupported is None:
             self._critics.publish()
@@ -163,7 +174,7 @@ def _make_update(losses: TD3Losses, settings: list[tuple[tuple[float, float], fl
         actor, critics = state["actor"][0], state["critics"][0]
         target = losses.target(state["actor_follower"], state["critics_follower"], batch, noise)
         slopes, critic_loss, _ = gradients(lambda p: losses.critic_loss(p, target, batch), critics)
-        adam_(state["critics"], slopes, numbers[0:5], *settings[0])
+        adam_(state["critics"], slopes, numbers[0:5], state["scales"][0], *settings[0])
         if not delayed:
             return torch.stack((critic_loss, torch.zeros_like(critic_loss)))
 
@@ -172,7 +183,7 @@ def _make_update(losses: TD3Losses, settings: list[tuple[tuple[float, float], fl
             return loss + sum(term(losses, parameters, batch) for term in losses.terms), values
 
         slopes, actor_loss, _ = gradients(of_actor, actor)
-        adam_(state["actor"], slopes, numbers[5:10], *settings[1])
+        adam_(state["actor"], slopes, numbers[5:10], state["scales"][1], *settings[1])
         polyak_(state["critics_follower"], critics, numbers[10])
         polyak_(state["actor_follower"], actor, numbers[10])
         return torch.stack((critic_loss, actor_loss))

@@ -105,13 +105,13 @@ def check_supported(learner: OffPolicyAlgorithm) -> None:
 
 
 def check_changeable(unsupported: str | None) -> None:
-    """Refuse to change the loss of a learner whose update is that of Stable-Baselines3.
+    """Refuse to change the update of a learner that has that of Stable-Baselines3.
 
     Raises:
         Sim2RealError: It is; the message says why.
     """
     if unsupported is not None:
-        raise Sim2RealError(f"this method changes the loss of the actor, which cannot be with {unsupported}.")
+        raise Sim2RealError(f"this method changes the update of the learner, which cannot be with {unsupported}.")
 
 
 def warn_unsupported(learner: OffPolicyAlgorithm, reason: UnsupportedError) -> None:

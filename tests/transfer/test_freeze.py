@@ -1,0 +1,171 @@
+"""What frozen layers promise: they keep every bit, thaw in order, and learn at rates of their own."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from point_mass import ID, SMALL
+from trainings import assert_same_training, interrupt_at
+
+from sim2real.domains.world import World
+from sim2real.errors import Sim2RealError
+from sim2real.training.train import make_config, run_training, train
+from sim2real.transfer.freeze import Freeze
+from sim2real.transfer.transfer import transfer
+
+SHIFTED = World.of(ID).with_domain({"gain": 0.5, "drift": 0.2}, "shifted")
+PPO = {"net_arch": [16, 16], "n_steps": 32, "n_envs": 2, "batch_size": 32}
+LAYERS = {  # of the actor and the critics
+    "sac": {
+        "hidden_1": ("actor.latent_pi.0.", "critic.qf0.0.", "critic.qf1.0."),
+        "hidden_2": ("actor.latent_pi.2.", "critic.qf0.2.", "critic.qf1.2."),
+        "output": ("actor.mu.", "actor.log_std.", "critic.qf0.4.", "critic.qf1.4."),
+    },
+    "td3": {
+        "hidden_1": ("actor.mu.0.", "critic.qf0.0.", "critic.qf1.0."),
+        "hidden_2": ("actor.mu.2.", "critic.qf0.2.", "critic.qf1.2."),
+        "output": ("actor.mu.4.", "critic.qf0.4.", "critic.qf1.4."),
+    },
+    "ppo": {
+        "hidden_1": ("mlp_extractor.policy_net.0.", "mlp_extractor.value_net.0."),
+        "hidden_2": ("mlp_extractor.policy_net.2.", "mlp_extractor.value_net.2."),
+        "output": ("action_net.", "log_std", "value_net."),
+    },
+}
+LAYERS["tqc"] = LAYERS["sac"]
+
+
+@pytest.fixture(scope="module")
+def sources(source, tmp_path_factory):
+    out = tmp_path_factory.mktemp("sources")
+    small = {"td3": SMALL, "tqc": SMALL, "ppo": PPO}
+    return {
+        "sac": source.policy,
+        **{
+            algo: train(ID, algo=algo, steps=128, hyperparameters=values, eval_episodes=2, out=out / algo).policy
+            for algo, values in small.items()
+        },
+    }
+
+
+def frozen_training(policy, method, out, *, steps=192, **options):
+    config = make_config(
+        SHIFTED,
+        algo=policy.algo,
+        randomizer="none",
+        steps=steps,
+        seed=0,
+        hyperparameters=PPO if policy.algo == "ppo" else SMALL,
+        eval_episodes=2,
+    )
+    values = method.hyperparameters(config.hyperparameters, policy.metadata.hyperparameters)
+    listener = options.pop("listener", None)
+    return run_training(
+        replace(config, hyperparameters=values, **options),
+        out,
+        resume=True,
+        listener=listener,
+        prepare=lambda learner: method.prepare(learner, policy, steps),
+    )
+
+
+def moved_layers(before, after, algo):
+    """Return by how much the layers moved, the largest of its numbers."""
+    found = {}
+    for name, prefixes in LAYERS[algo].items():
+        names = [n for n in before.weights if n.startswith(prefixes) and (algo != "tqc" or not n.startswith("critic"))]
+        assert names, name
+        found[name] = max(np.abs(before.weights[n] - after.weights[n]).max() for n in names)
+    return found
+
+
+@pytest.mark.parametrize("algo", ["sac", "td3", "tqc", "ppo"])
+@pytest.mark.parametrize("frozen", [None, ["hidden_1"], ["output"]])
+def test_frozen_layers_keep_every_bit_and_the_others_learn(sources, tmp_path, algo, frozen):
+    method = Freeze(frozen=frozen, critic_warmup=10, collect_first=10)
+    moved = moved_layers(sources[algo], frozen_training(sources[algo], method, tmp_path / "run").policy, algo)
+    still = ["hidden_1", "hidden_2"] if frozen is None else frozen
+    for name, distance in moved.items():
+        assert (distance == 0.0) == (name in still), name
+
+
+@pytest.mark.parametrize("algo", ["sac", "ppo"])
+@pytest.mark.parametrize(("steps", "still"), [(64, {"hidden_1", "hidden_2"}), (128, {"hidden_1"}), (256, set())])
+def test_layers_thaw_one_by_one_from_the_last_to_the_first(sources, tmp_path, algo, steps, still):
+    method = Freeze(thaw_every=64, critic_warmup=0, collect_first=0)
+    run = frozen_training(sources[algo], method, tmp_path / "run", steps=steps)
+    moved = moved_layers(sources[algo], run.policy, algo)
+    assert {name for name, distance in moved.items() if distance == 0.0} == still
+
+
+@pytest.mark.parametrize("algo", ["sac", "td3", "ppo"])
+def test_a_layer_learns_at_a_part_of_the_rate_of_the_one_behind_it(sources, tmp_path, algo):
+    method = Freeze(frozen=(), rate_decay=0.01, critic_warmup=0, collect_first=0)
+    run = frozen_training(sources[algo], method, tmp_path / "run", steps=64)
+    moved = moved_layers(sources[algo], run.policy, algo)
+    # Adam's steps are nearly as long for all parameters.
+    assert moved["output"] > 20 * moved["hidden_2"] > 400 * moved["hidden_1"] > 0.0
+
+
+@pytest.mark.parametrize("algo", ["sac", "ppo"])
+def test_it_resumes_with_the_same_curve(sources, tmp_path, algo):
+    method = Freeze(thaw_every=96, rate_decay=0.5)
+
+    def go(out, **options):
+        settings = {"steps": 256, "eval_every": 64, "checkpoint_every": 128, **options}
+        return frozen_training(sources[algo], method, out, **settings)
+
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path / "cut", listener=interrupt_at(200))
+    assert_same_training(go(tmp_path / "cut"), go(tmp_path / "whole"))
+
+
+def test_it_beats_zero_shot_and_a_finished_transfer_is_taken_up(sources, tmp_path):
+    def go():
+        return transfer(
+            sources["sac"],
+            target=SHIFTED,
+            method="freeze",
+            steps=600,
+            seeds=3,
+            eval_every=200,
+            hyperparameters={**SMALL, "frozen": ["hidden_1"]},
+            out=tmp_path / "out",
+            resume=True,
+        )
+
+    arms = go().result["arms"]
+    assert arms["freeze"]["final_return"]["mean"] > arms["zero-shot"]["final_return"]["mean"] + 1.0
+    assert go().result["arms"] == arms
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"frozen": "hidden_1"}, "frozen = 'hidden_1' must be names of layers: hidden_1, hidden_2, …, output."),
+        ({"frozen": ["mu"]}, "frozen = ['mu'] must be names of layers: hidden_1, hidden_2, …, output."),
+        ({"thaw_every": 0}, "thaw_every = 0 must be a whole number of at least 1."),
+        ({"rate_decay": 0.0}, "rate_decay = 0.0 must be a number, above 0 and at most 1."),
+        ({"critic_warmup": -1}, "critic_warmup = -1 must be a whole number that is not negative."),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings, message):
+    with pytest.raises(Sim2RealError) as raised:
+        Freeze(**settings)
+    assert str(raised.value) == message
+
+
+@pytest.mark.parametrize(
+    ("frozen", "message"),
+    [
+        (["hidden_3"], "frozen = ['hidden_3']: the networks have the layers hidden_1, hidden_2, output."),
+        (
+            ["hidden_1", "hidden_2", "output"],
+            "with all layers frozen nothing is learned; leave one out, or give thaw_every.",
+        ),
+    ],
+)
+def test_layers_that_there_are_not_are_refused_before_anything_is_learned(sources, tmp_path, frozen, message):
+    with pytest.raises(Sim2RealError) as raised:
+        frozen_training(sources["sac"], Freeze(frozen=frozen), tmp_path / "run")
+    assert str(raised.value) == message
