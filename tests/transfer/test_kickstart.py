@@ -149,9 +149,9 @@ def test_it_beats_zero_shot(sources, tmp_path):
         sources["sac"],
         target=SHIFTED,
         method="kickstart",
-        steps=600,
-        seeds=3,
-        eval_every=200,
+        steps=700,
+        seeds=2,
+        eval_every=700,
         hyperparameters=SMALL,
         out=tmp_path / "out",
     )
