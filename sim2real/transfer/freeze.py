@@ -3,7 +3,7 @@
 The first layers of a network hold what is general, the last what is special (Yosinski et al., 2014, "How transferable
 are features in deep neural networks?"). With ``thaw_every`` the frozen layers thaw one after the other, from the last
 to the first, and with ``rate_decay`` = d a layer learns at d times the rate of the one behind it: gradual unfreezing
-and discriminative fine-tuning of Howard & Ruder (2018, section 3.2), whose d is 1/2.6.
+and discriminative fine-tuning of Howard & Ruder (2018, section 3), whose d is 1/2.6.
 """
 
 from __future__ import annotations

@@ -1,14 +1,17 @@
 """Kickstarting: a fresh learner in the target that is drawn to what the source policy would do, ever less.
 
-Schmitt et al. (2018), "Kickstarting deep reinforcement learning", eq. 3: the loss of the actor π becomes
+Schmitt et al. (2018), "Kickstarting deep reinforcement learning": the loss of the actor π becomes
 
     L(π) + λ_t E_s[ KL(π_s(·|s) ‖ π(·|s)) ],
 
 with the source policy π_s as teacher and s from what the learner has seen itself. The divergence of two Gaussians with
 means μ_s, μ and standard deviations σ_s, σ, both of shape (batch, action), is Σ log(σ / σ_s) + (σ_s² + (μ_s − μ)²) /
 (2 σ²) − 1/2 over the components of the action [nats]; SAC's tanh changes nothing, being the same for both. Of two
-deterministic policies, as TD3 has them, it is that of Gaussians with the standard deviation of TD3's target noise
-around their actions in [−1, 1]. In the paper λ is found by a search over a population; here it falls linearly to zero.
+deterministic policies, as TD3 has them, it is that of Gaussians with the standard deviation 0.2, that of the target
+noise in TD3's paper, around their actions in [−1, 1]. In the paper λ is found by a search over a population; here it
+falls linearly to zero.
+
+For PPO, whose gradients are clipped, that of the divergence is added to what the clipping has left.
 
 The learner's networks need not be those of the source. It sees observations normalized as the source does.
 """
@@ -71,7 +74,11 @@ class Kickstart:
         return values
 
     def prepare(self, learner: BaseAlgorithm, source: Policy | None, steps: int) -> Sequence[BaseCallback]:
-        """Add the divergence from the source policy to the learner's loss."""
+        """Add the divergence from the source policy to the learner's loss.
+
+        Raises:
+            Sim2RealError: The divergence from such a policy, or the update of such a learner, is not known here.
+        """
         assert source is not None
         carry_normalizer(source, learner)
         last = self.decay * steps
@@ -80,6 +87,8 @@ class Kickstart:
             return self.weight * max(0.0, 1.0 - learner.num_timesteps / last)
 
         if isinstance(learner, OffPolicyAlgorithm):
+            if source.network.use_sde:
+                raise Sim2RealError("kickstart needs a source policy without state-dependent exploration (use_sde).")
             _draw_off_policy(learner, source.module, weight)
         else:
             assert isinstance(learner, PPO)

@@ -172,3 +172,11 @@ def test_settings_that_cannot_be_are_refused(settings, message):
     with pytest.raises(Sim2RealError) as raised:
         Kickstart(**settings)
     assert str(raised.value) == message
+
+
+def test_a_source_whose_exploration_depends_on_the_state_is_refused(tmp_path):
+    small = {**SMALL, "use_sde": True}
+    policy = train(ID, steps=64, hyperparameters=small, eval_episodes=2, out=tmp_path / "source").policy
+    with pytest.raises(Sim2RealError) as raised:
+        kickstarted(policy, Kickstart(), tmp_path / "run", steps=100)
+    assert str(raised.value) == "kickstart needs a source policy without state-dependent exploration (use_sde)."

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 
 _CACHE = "TORCHINDUCTOR_CACHE_DIR"
+_STRUCTURES = 256
+"""How many updates of different structure a process may compile: to torch they are one function."""
 
 
 class Compiled:
@@ -23,6 +25,7 @@ class Compiled:
     def __init__(self, function: Callable[..., Any]) -> None:
         # The default of torch lies in the temporary folder, which a reboot empties.
         os.environ.setdefault(_CACHE, str(Path.home() / ".cache" / "sim2real" / "inductor"))
+        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _STRUCTURES)
         self._function = function
         # What calls the kernels in C++ takes a tenth less time; with a GPU it would want CUDA's toolkit.
         options: dict[str, Any] = {"size_asserts": False, "cpp_wrapper": not torch.cuda.is_available()}

@@ -199,6 +199,7 @@ class SoftMixin(OverlapMixin, OffPolicyAlgorithm):
         check_changeable(self._unsupported)
         self._actor.scale(actor)
         self._critics.scale(critic)
+        self._update = None
 
     def hold_entropy(self, held: bool) -> None:
         """Keep the entropy coefficient as it is, or let it be tuned again; nothing where it is fixed anyway."""
@@ -216,7 +217,7 @@ class SoftMixin(OverlapMixin, OffPolicyAlgorithm):
     def _chosen_update(self) -> Update:
         if self._update is None:
             settings = [(g.betas, g.eps) for g in (self._critics, self._actor, self._entropy) if g is not None]
-            key = (self._losses.key, tuple(settings))
+            key = (self._losses.key, tuple(settings), tuple(self._critics.scales), tuple(self._actor.scales))
             self._update = compiled_once(key, _make_update(self._losses, settings), wanted=self.compiled)
         return self._update
 
