@@ -214,6 +214,20 @@ def test_a_term_of_the_loss_and_rates_of_layers_are_compiled_with_the_rest(algo)
         np.testing.assert_allclose(compiled[name], value, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_what_thaws_makes_steps_of_the_usual_length(compiled):
+    _, fast = pair("sac")
+    fast.compiled = compiled
+    rate = fast.actor.optimizer.param_groups[0]["lr"]
+    fast.scale_rates({"latent_pi.0.weight": 0.0}, {})
+    train_alike((fast,), 100)
+    before = fast.actor.latent_pi[0].weight.detach().clone()
+    fast.scale_rates({"latent_pi.0.weight": 1.0}, {})
+    train_alike((fast,), 1, seed=1)
+    moved = (fast.actor.latent_pi[0].weight - before).abs()
+    assert 0.0 < moved.mean() < 1.2 * rate
+
+
 def test_a_changed_learning_rate_takes_effect():
     stock, fast = pair("sac")
     for learner in (stock, fast):

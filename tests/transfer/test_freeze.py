@@ -73,7 +73,7 @@ def moved_layers(before, after, algo):
     """Return by how much the layers moved, the largest of its numbers."""
     found = {}
     for name, prefixes in LAYERS[algo].items():
-        names = [n for n in before.weights if n.startswith(prefixes) and (algo != "tqc" or not n.startswith("critic"))]
+        names = [n for n in before.weights if n.startswith(prefixes)]
         assert names, name
         found[name] = max(np.abs(before.weights[n] - after.weights[n]).max() for n in names)
     return found

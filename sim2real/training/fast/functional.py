@@ -152,7 +152,9 @@ class Group:
                         self._optimizer.state[p]["step"].fill_(float(self.steps))
 
     def scale(self, factors: Mapping[str, float]) -> None:
-        """Multiply the learning rate of some parameters; with 0 they and their moments keep every bit.
+        """Multiply the learning rate of some parameters; with 0 they keep every bit.
+
+        Their moments go on: with those of zero, what thaws would make steps several times too long.
 
         Args:
             factors: By name, each at least 0; the same names in every call, as the update is compiled for them.
@@ -202,15 +204,13 @@ def adam_(
         rate, _, correction1, correction2, moving = rates.unbind()
         for name, gradient in gradients.items():
             first, second = firsts[name], seconds[name]
-            moves, scaled = moving, rate
-            if name in scales:
-                moves, scaled = moving * (scales[name] > 0.0), rate * scales[name]
-            first.lerp_(gradient, (1.0 - betas[0]) * moves)
-            second.lerp_(gradient * gradient, (1.0 - betas[1]) * moves)
+            scaled = rate * scales[name] if name in scales else rate
+            first.lerp_(gradient, (1.0 - betas[0]) * moving)
+            second.lerp_(gradient * gradient, (1.0 - betas[1]) * moving)
             values[name].sub_((scaled / correction1) * first / (second.sqrt() / correction2 + eps))
     elif rates[4]:
         scale_of = {name: float(scales[name]) if name in scales else 1.0 for name in gradients}
-        for scale in sorted(set(scale_of.values()) - {0.0}):
+        for scale in sorted(set(scale_of.values())):
             names = [name for name in gradients if scale_of[name] == scale]
             torch._fused_adam_(
                 [values[name] for name in names],
