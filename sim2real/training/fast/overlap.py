@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv
 from stable_baselines3.her import HerReplayBuffer
+from torch import Tensor
 
-from sim2real.training.fast.update import Batch, sample_batch
+from sim2real.training.fast.functional import Group, Parameters
+from sim2real.training.fast.update import Batch, Update, check_changeable, sample_batch
 from sim2real.training.sampler.remote import RemoteVecEnv
 
 
@@ -19,7 +21,7 @@ class OverlapMixin:
     Without it the envs wait for the learner, and the learner for the envs. With it actions come from the networks as
     they were one rollout earlier, and a batch lacks the transitions that are under way: a lag of ``train_freq`` steps
     of every env, constant, so that the same seed still gives the same result. A class that has it writes
-    :meth:`_make_gradient_steps` instead of ``train``.
+    :meth:`_make_gradient_steps` instead of ``train``. Methods of transfer change the update here, too.
     """
 
     replay_buffer: Any
@@ -27,6 +29,36 @@ class OverlapMixin:
     """Where the batch of an update comes from, given the learner and the batch size; a method of transfer may put
     another source here."""
     _owed: list[tuple[int, int]] | None = None
+    _losses: Any
+    _actor: Group
+    _critics: Group
+    _update: Update | None = None
+    _unsupported: str | None
+
+    def add_term(self, term: Callable[[Any, Parameters, Batch], Tensor]) -> None:
+        """Add a term to the loss of the actor; before the first update.
+
+        Args:
+            term: Of the losses, the actor's parameters and the batch; a function of a module, as it says which update
+                is compiled.
+
+        Raises:
+            Sim2RealError: The policy is none that the faster update is for.
+        """
+        check_changeable(self._unsupported)
+        self._losses.terms += (term,)
+        self._update = None
+
+    def scale_rates(self, actor: Mapping[str, float], critic: Mapping[str, float]) -> None:
+        """Multiply the learning rate of some parameters, by their names in the actor and in each critic.
+
+        Raises:
+            Sim2RealError: The policy is none that the faster update is for.
+        """
+        check_changeable(self._unsupported)
+        self._actor.scale(actor)
+        self._critics.scale(critic)
+        self._update = None
 
     def overlap(self, envs: RemoteVecEnv) -> None:
         """Learn from now on while these envs step."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -25,7 +25,6 @@ from sim2real.training.fast.overlap import OverlapMixin
 from sim2real.training.fast.update import (
     Batch,
     Update,
-    check_changeable,
     check_supported,
     compiled_once,
     named,
@@ -179,27 +178,6 @@ class SoftMixin(OverlapMixin, OffPolicyAlgorithm):
             self.logger.record(f"train/{name}", mean)
         if self._entropy is not None:
             self.logger.record("train/ent_coef_loss", means[3])
-
-    def add_term(self, term: Callable[[Any, Parameters, Batch], Tensor]) -> None:
-        """Add a term to the loss of the actor, see :attr:`SoftLosses.terms`; before the first update.
-
-        Raises:
-            Sim2RealError: The policy is none that the faster update is for.
-        """
-        check_changeable(self._unsupported)
-        self._losses.terms += (term,)
-        self._update = None
-
-    def scale_rates(self, actor: Mapping[str, float], critic: Mapping[str, float]) -> None:
-        """Multiply the learning rate of some parameters, by their names in the actor and in each critic.
-
-        Raises:
-            Sim2RealError: The policy is none that the faster update is for.
-        """
-        check_changeable(self._unsupported)
-        self._actor.scale(actor)
-        self._critics.scale(critic)
-        self._update = None
 
     def hold_entropy(self, held: bool) -> None:
         """Keep the entropy coefficient as it is, or let it be tuned again; nothing where it is fixed anyway."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -23,7 +23,6 @@ from sim2real.training.fast.overlap import OverlapMixin
 from sim2real.training.fast.update import (
     Batch,
     Update,
-    check_changeable,
     check_supported,
     compiled_once,
     named,
@@ -140,25 +139,6 @@ class FastTD3(OverlapMixin, TD3):
             self.logger.record("train/actor_loss", sum(actor_losses) / len(actor_losses))
         self.logger.record("train/critic_loss", sum(critic_losses) / max(len(critic_losses), 1))
 
-    def add_term(self, term: Callable[[Any, Parameters, Batch], Tensor]) -> None:
-        """Add a term to the loss of the actor, see :attr:`TD3Losses.terms`; before the first update.
-
-        Raises:
-            Sim2RealError: The policy is none that the faster update is for.
-        """
-        check_changeable(self._unsupported)
-        self._losses.terms += (term,)
-
-    def scale_rates(self, actor: Mapping[str, float], critic: Mapping[str, float]) -> None:
-        """Multiply the learning rate of some parameters, by their names in the actor and in each critic.
-
-        Raises:
-            Sim2RealError: The policy is none that the faster update is for.
-        """
-        check_changeable(self._unsupported)
-        self._actor.scale(actor)
-        self._critics.scale(critic)
-
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         if self._unsupported is None:
             self._critics.publish()
@@ -167,7 +147,7 @@ class FastTD3(OverlapMixin, TD3):
 
     def _excluded_save_params(self) -> list[str]:
         own = ["_losses", "_actor", "_actor_follower", "_critics", "_critics_follower"]
-        return [*super()._excluded_save_params(), *own, "_unsupported", "_owed", "batches"]
+        return [*super()._excluded_save_params(), *own, "_update", "_unsupported", "_owed", "batches"]
 
 
 def _make_update(losses: TD3Losses, settings: list[tuple[tuple[float, float], float]], delayed: bool) -> Update:
