@@ -1,20 +1,15 @@
 """What frozen layers promise: they keep every bit, thaw in order, and learn at rates of their own."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from point_mass import ID, SMALL
+from method_trainings import SHIFTED, train_with
+from point_mass import SMALL
 from trainings import assert_same_training, interrupt_at
 
-from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
-from sim2real.training.train import make_config, run_training, train
 from sim2real.transfer.freeze import Freeze
 from sim2real.transfer.transfer import transfer
 
-SHIFTED = World.of(ID).with_domain({"gain": 0.5, "drift": 0.2}, "shifted")
-PPO = {"net_arch": [16, 16], "n_steps": 32, "n_envs": 2, "batch_size": 32}
 LAYERS = {  # of the actor and the critics
     "sac": {
         "hidden_1": ("actor.latent_pi.0.", "critic.qf0.0.", "critic.qf1.0."),
@@ -35,40 +30,6 @@ LAYERS = {  # of the actor and the critics
 LAYERS["tqc"] = LAYERS["sac"]
 
 
-@pytest.fixture(scope="module")
-def sources(source, tmp_path_factory):
-    out = tmp_path_factory.mktemp("sources")
-    small = {"td3": SMALL, "tqc": SMALL, "ppo": PPO}
-    return {
-        "sac": source.policy,
-        **{
-            algo: train(ID, algo=algo, steps=128, hyperparameters=values, eval_episodes=2, out=out / algo).policy
-            for algo, values in small.items()
-        },
-    }
-
-
-def frozen_training(policy, method, out, *, steps=192, **options):
-    config = make_config(
-        SHIFTED,
-        algo=policy.algo,
-        randomizer="none",
-        steps=steps,
-        seed=0,
-        hyperparameters=PPO if policy.algo == "ppo" else SMALL,
-        eval_episodes=2,
-    )
-    values = method.hyperparameters(config.hyperparameters, policy.metadata.hyperparameters)
-    listener = options.pop("listener", None)
-    return run_training(
-        replace(config, hyperparameters=values, **options),
-        out,
-        resume=True,
-        listener=listener,
-        prepare=lambda learner: method.prepare(learner, policy, steps),
-    )
-
-
 def moved_layers(before, after, algo):
     """Return by how much the layers moved, the largest of its numbers."""
     found = {}
@@ -83,7 +44,7 @@ def moved_layers(before, after, algo):
 @pytest.mark.parametrize("frozen", [None, ["hidden_1"], ["output"]])
 def test_frozen_layers_keep_every_bit_and_the_others_learn(sources, tmp_path, algo, frozen):
     method = Freeze(frozen=frozen, critic_warmup=10, collect_first=10)
-    moved = moved_layers(sources[algo], frozen_training(sources[algo], method, tmp_path / "run").policy, algo)
+    moved = moved_layers(sources[algo], train_with(method, sources[algo], tmp_path / "run", steps=192).policy, algo)
     still = ["hidden_1", "hidden_2"] if frozen is None else frozen
     for name, distance in moved.items():
         assert (distance == 0.0) == (name in still), name
@@ -93,7 +54,7 @@ def test_frozen_layers_keep_every_bit_and_the_others_learn(sources, tmp_path, al
 @pytest.mark.parametrize(("steps", "still"), [(64, {"hidden_1", "hidden_2"}), (128, {"hidden_1"}), (256, set())])
 def test_layers_thaw_one_by_one_from_the_last_to_the_first(sources, tmp_path, algo, steps, still):
     method = Freeze(thaw_every=64, critic_warmup=0, collect_first=0)
-    run = frozen_training(sources[algo], method, tmp_path / "run", steps=steps)
+    run = train_with(method, sources[algo], tmp_path / "run", steps=steps)
     moved = moved_layers(sources[algo], run.policy, algo)
     assert {name for name, distance in moved.items() if distance == 0.0} == still
 
@@ -101,7 +62,7 @@ def test_layers_thaw_one_by_one_from_the_last_to_the_first(sources, tmp_path, al
 @pytest.mark.parametrize("algo", ["sac", "td3", "ppo"])
 def test_a_layer_learns_at_a_part_of_the_rate_of_the_one_behind_it(sources, tmp_path, algo):
     method = Freeze(frozen=(), rate_decay=0.01, critic_warmup=0, collect_first=0)
-    run = frozen_training(sources[algo], method, tmp_path / "run", steps=64)
+    run = train_with(method, sources[algo], tmp_path / "run", steps=64)
     moved = moved_layers(sources[algo], run.policy, algo)
     # Adam's steps are nearly as long for all parameters.
     assert moved["output"] > 20 * moved["hidden_2"] > 400 * moved["hidden_1"] > 0.0
@@ -113,7 +74,7 @@ def test_it_resumes_with_the_same_curve(sources, tmp_path, algo):
 
     def go(out, **options):
         settings = {"steps": 256, "eval_every": 64, "checkpoint_every": 128, **options}
-        return frozen_training(sources[algo], method, out, **settings)
+        return train_with(method, sources[algo], out, **settings)
 
     with pytest.raises(KeyboardInterrupt):
         go(tmp_path / "cut", listener=interrupt_at(200))
@@ -167,5 +128,5 @@ def test_settings_that_cannot_be_are_refused(settings, message):
 )
 def test_layers_that_there_are_not_are_refused_before_anything_is_learned(sources, tmp_path, frozen, message):
     with pytest.raises(Sim2RealError) as raised:
-        frozen_training(sources["sac"], Freeze(frozen=frozen), tmp_path / "run")
+        train_with(Freeze(frozen=frozen), sources["sac"], tmp_path / "run", steps=192)
     assert str(raised.value) == message

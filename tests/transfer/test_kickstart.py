@@ -1,16 +1,15 @@
 """What kickstarting promises: the divergence of the paper, imitation where it outweighs all else, and less in time."""
 
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from method_trainings import SHIFTED, train_with
 from point_mass import ID, SMALL
 from torch.distributions import Normal, kl_divergence
 from trainings import assert_same_training, interrupt_at
 
-from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real.training.fast.functional import Chain
 from sim2real.training.fast.sac import SACLosses
@@ -20,39 +19,6 @@ from sim2real.training.train import make_config, run_training, train
 from sim2real.transfer.base import carry_normalizer
 from sim2real.transfer.kickstart import Kickstart, distance, divergence
 from sim2real.transfer.transfer import transfer
-
-SHIFTED = World.of(ID).with_domain({"gain": 0.5, "drift": 0.2}, "shifted")
-PPO = {"net_arch": [16, 16], "n_steps": 32, "n_envs": 4, "batch_size": 64, "learning_rate": 3e-3, "gamma": 0.9}
-
-
-@pytest.fixture(scope="module")
-def sources(source, tmp_path_factory):
-    """A policy of each algorithm; only SAC's has learned what it shall."""
-    out = tmp_path_factory.mktemp("sources")
-    small = {"td3": SMALL, "tqc": SMALL, "ppo": PPO}
-    return {
-        "sac": source.policy,
-        **{
-            algo: train(ID, algo=algo, steps=256, hyperparameters=values, eval_episodes=2, out=out / algo).policy
-            for algo, values in small.items()
-        },
-    }
-
-
-def kickstarted(policy, method, out, *, steps, **options):
-    given = PPO if policy.algo == "ppo" else SMALL
-    config = make_config(
-        SHIFTED, algo=policy.algo, randomizer="none", steps=steps, seed=0, hyperparameters=given, eval_episodes=5
-    )
-    values = method.hyperparameters(config.hyperparameters, policy.metadata.hyperparameters)
-    listener = options.pop("listener", None)
-    return run_training(
-        replace(config, hyperparameters=values, **options),
-        out,
-        resume=True,
-        listener=listener,
-        prepare=lambda learner: method.prepare(learner, policy, steps),
-    )
 
 
 def batch_with(observations, **extras):
@@ -91,7 +57,7 @@ def test_the_term_of_deterministic_policies_is_that_of_gaussians_around_them():
 @pytest.mark.parametrize("algo", ["sac", "td3", "tqc", "ppo"])
 def test_with_a_weight_that_outweighs_all_else_it_imitates(sources, tmp_path, algo):
     steps = 2048 if algo == "ppo" else 600
-    run = kickstarted(sources[algo], Kickstart(weight=1e6, decay=1.0), tmp_path / "run", steps=steps)
+    run = train_with(Kickstart(weight=1e6, decay=1.0), sources[algo], tmp_path / "run", steps=steps)
     grid = np.column_stack([np.linspace(-2.0, 2.0, 21), np.zeros(21)]).astype(np.float32)
     error = run.policy.predict(grid) - sources[algo].predict(grid)
     assert np.abs(error).mean() < 0.1
@@ -100,7 +66,7 @@ def test_with_a_weight_that_outweighs_all_else_it_imitates(sources, tmp_path, al
 
 
 def test_without_weight_it_is_learning_from_scratch_with_the_normalizer_of_the_source(sources, tmp_path):
-    run = kickstarted(sources["sac"], Kickstart(weight=0.0), tmp_path / "run", steps=200)
+    run = train_with(Kickstart(weight=0.0), sources["sac"], tmp_path / "run", steps=200)
     config = make_config(
         SHIFTED, algo="sac", randomizer="none", steps=200, seed=0, hyperparameters=SMALL, eval_episodes=5
     )
@@ -137,7 +103,7 @@ def test_the_weight_falls_linearly_to_zero(sources, tmp_path):
 def test_it_resumes_with_the_same_curve(sources, tmp_path, algo):
     def go(out, **options):
         settings = {"steps": 256, "eval_every": 64, "checkpoint_every": 128, **options}
-        return kickstarted(sources[algo], Kickstart(), out, **settings)
+        return train_with(Kickstart(), sources[algo], out, **settings)
 
     with pytest.raises(KeyboardInterrupt):
         go(tmp_path / "cut", listener=interrupt_at(200))
@@ -178,5 +144,5 @@ def test_a_source_whose_exploration_depends_on_the_state_is_refused(tmp_path):
     small = {**SMALL, "use_sde": True}
     policy = train(ID, steps=64, hyperparameters=small, eval_episodes=2, out=tmp_path / "source").policy
     with pytest.raises(Sim2RealError) as raised:
-        kickstarted(policy, Kickstart(), tmp_path / "run", steps=100)
+        train_with(Kickstart(), policy, tmp_path / "run", steps=100)
     assert str(raised.value) == "kickstart needs a source policy without state-dependent exploration (use_sde)."
