@@ -10,6 +10,7 @@ import typer
 from sim2real.cli import options
 from sim2real.cli.options import EVALUATION, LEARNING, OUTPUT, WORLD
 from sim2real.cli.output import Output, interval
+from sim2real.transfer.base import METHODS
 
 
 def train(
@@ -158,8 +159,7 @@ def transfer(
         str,
         typer.Option(
             metavar="NAME",
-            help="finetune (--set critic_warmup=N, collect_first=N), freeze (and frozen=[hidden_1], thaw_every=N, "
-            "rate_decay=X), kickstart (weight=X, decay=X), scratch or zero-shot.",
+            help=f"{', '.join(METHODS)}: see docs/transfer.md; settings by --set.",
             rich_help_panel=LEARNING,
         ),
     ] = "finetune",

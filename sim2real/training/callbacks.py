@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
 from sim2real.domains.randomizers import Adaptive
 from sim2real.evaluation.rollouts import Evaluator, Predict, Score
-from sim2real.training.checkpoint import begin_segment, save_checkpoint
+from sim2real.training.checkpoint import Companion, begin_segment, save_checkpoint
 from sim2real.training.fast.overlap import OverlapMixin
 from sim2real.training.folder import RunFolder
 from sim2real.training.randomization import described
@@ -32,7 +32,8 @@ class Milestones(BaseCallback):
         seed: The run's seed.
         eval_every: Steps between two evaluations; also evaluated are step 0 and the end.
         checkpoint_every: Steps between two checkpoints.
-        randomizer: The one that learns with the policy, if there is one; a checkpoint holds its state, too.
+        companions: What learns or collects beside the learner; a checkpoint holds their state, too.
+        randomizer: The one that learns with the policy, if there is one.
     """
 
     def __init__(
@@ -44,12 +45,13 @@ class Milestones(BaseCallback):
         seed: int,
         eval_every: int,
         checkpoint_every: int,
+        companions: Sequence[Companion] = (),
         randomizer: Adaptive | None = None,
     ) -> None:
         super().__init__()
         self._folder, self._evaluator, self._current = folder, evaluator, current
         self._seed, self._eval_every, self._checkpoint_every = seed, eval_every, checkpoint_every
-        self._randomizer = randomizer
+        self._companions, self._randomizer = companions, randomizer
         self._next_evaluation = 0
         self._next_checkpoint = 0
 
@@ -67,8 +69,8 @@ class Milestones(BaseCallback):
             self._evaluate(step)
         if step >= self._next_checkpoint:
             if step > 0:
-                save_checkpoint(self.model, self._folder.checkpoints, self._randomizer)
-            begin_segment(self.model, self._seed)
+                save_checkpoint(self.model, self._folder.checkpoints, self._companions)
+            begin_segment(self.model, self._seed, self._companions)
             self._next_checkpoint = _next_multiple(step, self._checkpoint_every)
 
     def _on_training_end(self) -> None:

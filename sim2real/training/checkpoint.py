@@ -14,8 +14,9 @@ import json
 import os
 import shutil
 from collections import deque
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -27,7 +28,6 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 from stable_baselines3.her import HerReplayBuffer
 
-from sim2real.domains.randomizers import Adaptive
 from sim2real.errors import Sim2RealError
 from sim2real.files import cannot_write
 from sim2real.seeding import derive_seed
@@ -39,12 +39,27 @@ KEPT = 2
 _COUNTERS = ("num_timesteps", "_n_updates", "_episode_num")
 
 
-def begin_segment(learner: BaseAlgorithm, seed: int) -> None:
+@runtime_checkable
+class Companion(Protocol):
+    """What learns or collects beside a learner, and goes into its checkpoints: a callback that has these."""
+
+    def state(self) -> dict[str, Any]:
+        """Return all that it knows: values that are JSON-plain, and numpy arrays."""
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take up what :meth:`state` has returned."""
+
+    def begin_segment(self, seed: int) -> None:
+        """Reset its envs, if it has some, and seed them; numpy and torch are seeded already."""
+
+
+def begin_segment(learner: BaseAlgorithm, seed: int, companions: Sequence[Companion] = ()) -> None:
     """Re-seed everything that draws and reset every env, as a function of the run's seed and the step alone.
 
     Args:
         learner: A learner at the start of a rollout.
         seed: The run's seed.
+        companions: What goes beside it.
     """
     env = learner.env
     assert env is not None
@@ -59,15 +74,17 @@ def begin_segment(learner: BaseAlgorithm, seed: int) -> None:
     normalize = learner.get_vec_normalize_env()
     if normalize is not None:
         learner._last_original_obs = normalize.get_original_obs()
+    for companion in companions:
+        companion.begin_segment(derive_seed(seed, "companion", learner.num_timesteps))
 
 
-def save_checkpoint(learner: BaseAlgorithm, folder: Path, randomizer: Adaptive | None = None) -> Path:
+def save_checkpoint(learner: BaseAlgorithm, folder: Path, companions: Sequence[Companion] = ()) -> Path:
     """Write a checkpoint of a learner at the start of a rollout.
 
     Args:
         learner: What is saved: networks, optimizers, replay buffer, normalizer, counters.
         folder: The ``checkpoints/`` folder of the run.
-        randomizer: The one that learns with it, if there is one.
+        companions: What goes beside it.
 
     Returns:
         The checkpoint's own folder.
@@ -78,17 +95,20 @@ def save_checkpoint(learner: BaseAlgorithm, folder: Path, randomizer: Adaptive |
     final = folder / f"step_{learner.num_timesteps:010d}"
     beside = folder / f".{final.name}.tmp"
     tensors, scalars = _flatten_parameters(learner)
-    arrays = {}
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
     state: dict[str, Any] = {name: getattr(learner, name) for name in _COUNTERS}
     state["optimizers"] = scalars
-    if randomizer is not None:
-        state["randomizer"] = randomizer.state()
+    state["companions"] = []
+    for index, companion in enumerate(companions):
+        known = companion.state()
+        state["companions"].append({key: value for key, value in known.items() if not isinstance(value, np.ndarray)})
+        arrays |= {f"companion{index}.{key}": value for key, value in known.items() if isinstance(value, np.ndarray)}
     state["episodes"] = [
         {"r": float(e["r"]), "l": int(e["l"]), "t": float(e["t"])} for e in learner.ep_info_buffer or ()
     ]
     state["successes"] = [float(s) for s in learner.ep_success_buffer or ()]
     if isinstance(learner, OffPolicyAlgorithm):
-        buffer_arrays, state["buffer"] = _buffer_state(learner.replay_buffer)
+        buffer_arrays, state["buffer"] = buffer_state(learner.replay_buffer)
         arrays.update({f"buffer.{name}": array for name, array in buffer_arrays.items()})
     normalize = learner.get_vec_normalize_env()
     if normalize is not None:
@@ -120,8 +140,8 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("step_*") if path.is_dir())
 
 
-def load_checkpoint(learner: BaseAlgorithm, checkpoint: Path, randomizer: Adaptive | None = None) -> None:
-    """Put a freshly built learner of the same configuration, and its randomizer, into the state of a checkpoint.
+def load_checkpoint(learner: BaseAlgorithm, checkpoint: Path, companions: Sequence[Companion] = ()) -> None:
+    """Put a freshly built learner of the same configuration, and what goes beside it, into the state of a checkpoint.
 
     Raises:
         Sim2RealError: The checkpoint is damaged.
@@ -132,12 +152,12 @@ def load_checkpoint(learner: BaseAlgorithm, checkpoint: Path, randomizer: Adapti
         with np.load(checkpoint / "arrays.npz", allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         _restore_parameters(learner, tensors, state["optimizers"])
-        if randomizer is not None:
-            randomizer.load(state["randomizer"])
+        for index, (companion, plain) in enumerate(zip(companions, state["companions"], strict=True)):
+            companion.load({**plain, **_below(f"companion{index}.", arrays)})
         for name in _COUNTERS:
             setattr(learner, name, state[name])
         if isinstance(learner, OffPolicyAlgorithm):
-            _restore_buffer(learner.replay_buffer, arrays, state["buffer"])
+            restore_buffer(learner.replay_buffer, _below("buffer.", arrays), state["buffer"])
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise Sim2RealError(
             f"checkpoint {checkpoint} is damaged ({type(error).__name__}: {error}); delete it to resume from an "
@@ -197,7 +217,7 @@ def _attribute(learner: BaseAlgorithm, dotted: str) -> Any:
     return value
 
 
-def _buffer_state(buffer: Any) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
+def buffer_state(buffer: Any) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
     """Return the filled part of a replay buffer's arrays by flat name, and its counters."""
     size = buffer.buffer_size if buffer.full else buffer.pos
     arrays: dict[str, np.ndarray[Any, Any]] = {}
@@ -211,15 +231,18 @@ def _buffer_state(buffer: Any) -> tuple[dict[str, np.ndarray[Any, Any]], dict[st
     return arrays, {"pos": buffer.pos, "full": buffer.full, "size": size}
 
 
-def _restore_buffer(buffer: Any, arrays: dict[str, np.ndarray[Any, Any]], state: dict[str, Any]) -> None:
+def restore_buffer(buffer: Any, arrays: Mapping[str, np.ndarray[Any, Any]], state: Mapping[str, Any]) -> None:
+    """Fill a fresh replay buffer with what :func:`buffer_state` has returned."""
     buffer.pos, buffer.full = state["pos"], state["full"]
     for flat, saved in arrays.items():
-        if not flat.startswith("buffer."):
-            continue
-        name, _, key = flat.removeprefix("buffer.").partition("/")
+        name, _, key = flat.partition("/")
         holder = getattr(buffer, name)
         array = holder[key] if key else holder
         array[: len(saved)] = saved
+
+
+def _below(prefix: str, arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _running_statistics(normalize: VecNormalize) -> dict[str, RunningMeanStd]:

@@ -36,8 +36,10 @@ class HindsightReplayBuffer(ReplayBuffer):
 
     def __init__(self, *args: Any, offset: tuple[int, int], fraction: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._offset = slice(*offset)
-        self._fraction = fraction
+        self.offset = slice(*offset)
+        """Columns of ``goal_offset``."""
+        self.fraction = fraction
+        """Of the transitions in a batch that are relabelled."""
         self._added = np.zeros(1, np.int64)  # an array, so that it is saved with the others
         self._ends = np.full((self.buffer_size, self.n_envs), _OPEN, np.int64)
         self._begins = np.zeros(self.n_envs, np.int64)
@@ -46,6 +48,11 @@ class HindsightReplayBuffer(ReplayBuffer):
     def set_env(self, env: Env) -> None:
         """Say whose ``goal_reward`` is asked."""
         self._env = env
+
+    def reset(self) -> None:
+        """Forget all transitions; what comes of an episode that goes on counts as one of its own."""
+        super().reset()
+        self._added[:], self._begins[:], self._ends[:] = 0, 0, _OPEN
 
     def add(self, obs: Any, next_obs: Any, action: Any, reward: Any, done: Any, infos: Any) -> None:
         """Add one step of every env; see :meth:`stable_baselines3.common.buffers.ReplayBuffer.add`."""
@@ -94,7 +101,7 @@ class HindsightReplayBuffer(ReplayBuffer):
         """
         assert self._env is not None
         # As the buffers of Stable-Baselines3, from numpy's global stream.
-        chosen = np.flatnonzero(np.random.random(len(rows)) < self._fraction)  # noqa: NPY002
+        chosen = np.flatnonzero(np.random.random(len(rows)) < self.fraction)  # noqa: NPY002
         if not len(chosen):
             return rewards
         rows, envs = rows[chosen], envs[chosen]
@@ -103,10 +110,10 @@ class HindsightReplayBuffer(ReplayBuffer):
         ends = self._ends[rows, envs]
         ends = np.where(ends == _OPEN, last, ends)
         later = step + (np.random.random(len(rows)) * (ends - step + 1)).astype(np.int64)  # noqa: NPY002
-        shift = self.next_observations[later % self.buffer_size, envs, self._offset]
+        shift = self.next_observations[later % self.buffer_size, envs, self.offset]
         before = np.array(self._goal_reward(after[chosen]))
-        observations[chosen, self._offset] -= shift
-        after[chosen, self._offset] -= shift
+        observations[chosen, self.offset] -= shift
+        after[chosen, self.offset] -= shift
         rewards = rewards.copy()
         rewards[chosen] += np.asarray(self._goal_reward(after[chosen]) - before, rewards.dtype)
         return rewards

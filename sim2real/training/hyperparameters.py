@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sim2real.deployment.networks import algorithm_class
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError, unknown_name
+from sim2real.rules import Rule, check_rules, number, whole
 from sim2real_policies import tuned_algorithm, tuned_hyperparameters
 
 OWN = ("net_arch", "activation", "n_envs", "normalize_observation", "normalize_reward", "hindsight")
@@ -68,11 +68,7 @@ def resolve_hyperparameters(algo: str, world: World, overrides: Mapping[str, Any
             raise unknown_name(f"{algo} hyperparameter", name, known)
     tuned = tuned_hyperparameters(algo, *_names(world))
     values = {name: value for name, value in {**tuned, **(overrides or {})}.items() if name != _BUDGET}
-    for name, value in values.items():
-        if name in _RULES:
-            check, words = _RULES[name]
-            if not check(value):
-                raise Sim2RealError(f"hyperparameter {name} = {value!r} must be {words}.")
+    check_rules(values, _RULES, "hyperparameter ")
     if values["activation"] not in ACTIVATIONS:
         raise unknown_name("activation", values["activation"], ACTIVATIONS)
     if values.get("buffer_size", values["batch_size"]) < values["batch_size"]:
@@ -85,8 +81,7 @@ def resolve_hyperparameters(algo: str, world: World, overrides: Mapping[str, Any
 
 def is_whole(name: str) -> bool:
     """Return whether a hyperparameter can only be a whole number."""
-    check = _RULES[name][0] if name in _RULES else None
-    return check is not None and check(2) and not check(1.5)
+    return name in _RULES and _RULES[name].allows(2) and not _RULES[name].allows(1.5)
 
 
 def default_algorithm(world: World) -> str:
@@ -105,33 +100,11 @@ def _names(world: World) -> tuple[str, list[str]]:
     return world.env.rpartition(":")[2], [f"{name}={value}" for name, value in world.kwargs.items()]
 
 
-Rule = tuple[Callable[[Any], bool], str]
-
-
-def _whole(low: int, high: float = math.inf) -> Rule:
-    def check(value: Any) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-
-    return check, f"a whole number of at least {low}" + (f" and at most {high:g}" if high < math.inf else "")
-
-
-def _number(low: float, high: float = math.inf, *, above: bool = False, none: bool = False) -> Rule:
-    def check(value: Any) -> bool:
-        if value is None:
-            return none
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            return False
-        return (value > low if above else value >= low) and value <= high
-
-    words = f"a number {'above' if above else 'of at least'} {low:g}"
-    return check, words + (f" and at most {high:g}" if high < math.inf else "") + (", or null" if none else "")
-
-
 def _entropy(value: Any) -> bool:
     if isinstance(value, str):
         word, _, start = value.partition("_")
-        return word == "auto" and (not start or _number(0.0, above=True)[0](_as_float(start)))
-    return _number(0.0)[0](value)
+        return word == "auto" and (not start or number(0.0, above=True).allows(_as_float(start)))
+    return number(0.0).allows(value)
 
 
 def _as_float(text: str) -> float | None:
@@ -146,46 +119,46 @@ def _switch(value: Any) -> bool:
 
 
 def _widths(value: Any) -> bool:
-    return isinstance(value, list) and all(_whole(1)[0](width) for width in value)
+    return isinstance(value, list) and all(whole(1).allows(width) for width in value)
 
 
-_ON_OFF: Rule = (_switch, "true or false")
+_ON_OFF = Rule(_switch, "true or false")
 
 _RULES: Mapping[str, Rule] = {
-    "net_arch": (_widths, "a list of layer widths, like [64, 64]"),
-    "n_envs": _whole(1),
+    "net_arch": Rule(_widths, "a list of layer widths, like [64, 64]"),
+    "n_envs": whole(1),
     "normalize_observation": _ON_OFF,
     "normalize_reward": _ON_OFF,
-    "learning_rate": _number(0.0, 1.0, above=True),
-    "gamma": _number(0.0, 1.0),
-    "batch_size": _whole(1),
-    "stats_window_size": _whole(1),
+    "learning_rate": number(0.0, 1.0, above=True),
+    "gamma": number(0.0, 1.0),
+    "batch_size": whole(1),
+    "stats_window_size": whole(1),
     "use_sde": _ON_OFF,
-    "sde_sample_freq": _whole(-1),
+    "sde_sample_freq": whole(-1),
     # off-policy
-    "hindsight": _number(0.0, 1.0),
-    "buffer_size": _whole(1),
-    "learning_starts": _whole(0),
-    "tau": _number(0.0, 1.0, above=True),
-    "train_freq": _whole(1),
-    "gradient_steps": _whole(-1),
-    "action_noise": _number(0.0, none=True),
-    "ent_coef": (_entropy, "a number of at least 0, auto, or auto_START with a number above 0"),
-    "target_update_interval": _whole(1),
-    "top_quantiles_to_drop_per_net": _whole(0, 24),  # of the 25 that each critic of TQC has
+    "hindsight": number(0.0, 1.0),
+    "buffer_size": whole(1),
+    "learning_starts": whole(0),
+    "tau": number(0.0, 1.0, above=True),
+    "train_freq": whole(1),
+    "gradient_steps": whole(-1),
+    "action_noise": number(0.0, none=True),
+    "ent_coef": Rule(_entropy, "a number of at least 0, auto, or auto_START with a number above 0"),
+    "target_update_interval": whole(1),
+    "top_quantiles_to_drop_per_net": whole(0, 24),  # of the 25 that each critic of TQC has
     "use_sde_at_warmup": _ON_OFF,
-    "policy_delay": _whole(1),
-    "target_policy_noise": _number(0.0),
-    "target_noise_clip": _number(0.0),
+    "policy_delay": whole(1),
+    "target_policy_noise": number(0.0),
+    "target_noise_clip": number(0.0),
     # n-step returns off-policy, length of a rollout on-policy
-    "n_steps": _whole(1),
-    "n_epochs": _whole(1),
-    "gae_lambda": _number(0.0, 1.0),
-    "clip_range": _number(0.0, above=True),
-    "clip_range_vf": _number(0.0, above=True, none=True),
+    "n_steps": whole(1),
+    "n_epochs": whole(1),
+    "gae_lambda": number(0.0, 1.0),
+    "clip_range": number(0.0, above=True),
+    "clip_range_vf": number(0.0, above=True, none=True),
     "normalize_advantage": _ON_OFF,
-    "vf_coef": _number(0.0),
-    "max_grad_norm": _number(0.0, above=True),
-    "target_kl": _number(0.0, above=True, none=True),
+    "vf_coef": number(0.0),
+    "max_grad_norm": number(0.0, above=True),
+    "target_kl": number(0.0, above=True, none=True),
 }
 """What each hyperparameter may be; the few not named are checked by Stable-Baselines3."""

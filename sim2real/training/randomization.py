@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -109,6 +109,17 @@ class Randomization(BaseCallback):
         if self._randomizer.stuck and not self._warned:
             self._warned = True
             warnings.warn(_alarm(self._randomizer), stacklevel=2)
+
+    def state(self) -> dict[str, Any]:
+        """Return what the randomizer knows; see :class:`~sim2real.training.checkpoint.Companion`."""
+        return self._randomizer.state()
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take it up again."""
+        self._randomizer.load(state)
+
+    def begin_segment(self, seed: int) -> None:
+        """Nothing here draws: the envs do."""
 
     def _tell_envs(self) -> None:
         self.training_env.env_method("load_randomizer", self._randomizer.state())

@@ -27,7 +27,7 @@ from sim2real.files import check_plain
 from sim2real.progress import show_progress
 from sim2real.seeding import derive_seed
 from sim2real.training.callbacks import Milestones, Progress, ReportProgress, RewardTerms, settle
-from sim2real.training.checkpoint import list_checkpoints, load_checkpoint
+from sim2real.training.checkpoint import Companion, list_checkpoints, load_checkpoint
 from sim2real.training.fast.overlap import OverlapMixin
 from sim2real.training.folder import RunFolder
 from sim2real.training.hyperparameters import default_algorithm, resolve_hyperparameters, tuned_steps
@@ -329,6 +329,9 @@ def _learn(
         callbacks: list[BaseCallback] = [
             *([Randomization(randomizer, lambda: settle(learner))] if randomizer is not None else ()),
             *(prepare(learner) if prepare is not None else ()),
+        ]
+        companions = [callback for callback in callbacks if isinstance(callback, Companion)]
+        callbacks += [
             Milestones(
                 files,
                 evaluator,
@@ -336,6 +339,7 @@ def _learn(
                 seed=config.seed,
                 eval_every=config.eval_every,
                 checkpoint_every=config.checkpoint_every,
+                companions=companions,
                 randomizer=randomizer,
             ),
             RewardTerms(),
@@ -344,7 +348,7 @@ def _learn(
             callbacks.append(ReportProgress(listener))
         checkpoints = list_checkpoints(files.checkpoints)
         if checkpoints:
-            load_checkpoint(learner, checkpoints[-1], randomizer)
+            load_checkpoint(learner, checkpoints[-1], companions)
         done = learner.num_timesteps
         files.cut_curve(done if done else -1)
         with _logger(files.tensorboard, done, tracker) as logger:

@@ -52,7 +52,7 @@ def arm_config(
         source_hyperparameters: Those that the source policy was trained with.
         source: What tells the source policy from others: a checksum.
     """
-    settings = {"method": method.name, **asdict(method)}  # type: ignore[call-overload]
+    settings = {"method": method.name, **asdict(method)}
     origin = {**settings, "source": source} if method.uses_source else settings
     if not method.learns:  # it is the same whatever a learner beside it does
         return replace(base, hyperparameters={}, steps=0, eval_every=0, checkpoint_every=0, origin=origin)
@@ -126,7 +126,7 @@ def judge_arms(
         arms[name] = {
             "final_return": _final([point["return_mean"] for point in last]),
             "final_success": None if None in successes else _final(successes, limits=(0.0, 1.0)),
-            "source_steps": source_steps if method.uses_source else 0,
+            "source_steps": source_steps + method.source_steps(base.steps) if method.uses_source else 0,
             "target_steps": base.steps if method.learns else 0,
         }
     return {

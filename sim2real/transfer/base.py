@@ -1,13 +1,14 @@
-"""The one protocol of all transfer methods."""
+"""What all transfer methods are."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from sim2real.errors import unknown_name
+from sim2real.rules import Rule, check_rules
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
@@ -16,38 +17,56 @@ if TYPE_CHECKING:
     from sim2real.deployment.policy import Policy
 
 
-class TransferMethod(Protocol):
-    """How a learner in the target starts from a source policy.
+@dataclass(frozen=True, kw_only=True)
+class TransferMethod:
+    """How a learner in the target starts from a source policy, and what goes beside it.
 
     A method is a frozen dataclass: its fields are its settings, which users give by name.
     """
 
     name: ClassVar[str]
     """How users call it."""
-    learns: ClassVar[bool]
+    learns: ClassVar[bool] = True
     """Whether it takes steps in the target."""
-    uses_source: ClassVar[bool]
+    uses_source: ClassVar[bool] = True
     """Whether it needs a source policy."""
+    rules: ClassVar[Mapping[str, Rule]] = {}
+    """What its settings may be."""
+
+    def __post_init__(self) -> None:
+        check_rules(vars(self), self.rules)
 
     def check(self, steps: int) -> None:
-        """Check that the settings fit a target budget.
+        """Check that the settings fit a target budget; any does where a method has nothing to say.
 
         Raises:
             Sim2RealError: They do not.
         """
-        ...
 
-    def hyperparameters(self, tuned: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the hyperparameters of the target learner.
+    def source_steps(self, steps: int) -> int:  # noqa: ARG002
+        """Return how many steps it takes in the source, besides those that the policy was trained with: none.
+
+        Args:
+            steps: The target budget.
+        """
+        return 0
+
+    def hyperparameters(self, tuned: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        """Return the hyperparameters of the target learner: the tuned ones where a method has nothing to say.
 
         Args:
             tuned: Those of a learner from scratch in the target, with the user's overrides.
             source: Those that the policy that is carried over was trained with.
         """
-        ...
+        return dict(tuned)
 
-    def prepare(self, learner: BaseAlgorithm, source: Policy | None, steps: int) -> Sequence[BaseCallback]:
-        """Put a fresh learner into its initial state.
+    def prepare(
+        self,
+        learner: BaseAlgorithm,  # noqa: ARG002
+        source: Policy | None,  # noqa: ARG002
+        steps: int,  # noqa: ARG002
+    ) -> Sequence[BaseCallback]:
+        """Put a fresh learner into its initial state; it stays as it is where a method has nothing to do.
 
         Args:
             learner: Built with :meth:`hyperparameters`.
@@ -55,16 +74,20 @@ class TransferMethod(Protocol):
             steps: The target budget.
 
         Returns:
-            Callbacks that accompany its training; what they do must follow from ``num_timesteps`` alone, so that a
-            resumed run goes the same way.
+            Callbacks that accompany its training; what they do must follow from ``num_timesteps`` and, for one that is
+            a :class:`~sim2real.training.checkpoint.Companion`, its state, so that a resumed run goes the same way.
         """
-        ...
+        return ()
 
 
 METHODS = {
+    "darc": "darc:Darc",
     "finetune": "finetune:FineTune",
     "freeze": "freeze:Freeze",
+    "gat": "gat:Gat",
     "kickstart": "kickstart:Kickstart",
+    "par": "par:Par",
+    "replay-mix": "replay_mix:ReplayMix",
     "scratch": "scratch:Scratch",
     "zero-shot": "zero_shot:ZeroShot",
 }
@@ -82,7 +105,7 @@ def with_settings(method: type[Method], overrides: Mapping[str, Any], algo: str)
     """
     from sim2real.training.hyperparameters import known_hyperparameters
 
-    names = [field.name for field in fields(method)]  # type: ignore[arg-type]
+    names = [field.name for field in fields(method)]
     known = [*names, *known_hyperparameters(algo)]
     for name in overrides:
         if name not in known:
@@ -102,6 +125,18 @@ def find_method(name: str) -> type[TransferMethod]:
     module, _, kind = METHODS[name].partition(":")
     found: type[TransferMethod] = getattr(importlib.import_module(f"sim2real.transfer.{module}"), kind)
     return found
+
+
+def fresh_hyperparameters(tuned: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tuned ones, with the source's normalization and as good as no random warm-up.
+
+    For a learner with fresh networks that the source helps in another way.
+    """
+    carried = ("normalize_observation", "normalize_reward")
+    values = {**tuned, **{name: source[name] for name in carried if name in source}}
+    if "learning_starts" in values:
+        values["learning_starts"] = min(values["learning_starts"], 100)
+    return values
 
 
 def carry_normalizer(source: Policy, learner: BaseAlgorithm) -> None:

@@ -28,16 +28,14 @@ from stable_baselines3.td3.policies import TD3Policy
 from sim2real.deployment.policy import Policy
 from sim2real.errors import Sim2RealError
 from sim2real.training.fast.soft import SoftMixin
-from sim2real.transfer.base import carry_normalizer
+from sim2real.transfer.base import TransferMethod, carry_normalizer
 
 
 @dataclass(frozen=True, kw_only=True)
-class FineTune:
+class FineTune(TransferMethod):
     """Goes on learning in the target from the source's actor and critic."""
 
     name: ClassVar[str] = "finetune"
-    learns: ClassVar[bool] = True
-    uses_source: ClassVar[bool] = True
 
     critic_warmup: int | None = None
     """Steps in which the actor is frozen; a tenth of the budget, at most 500, if ``None``."""

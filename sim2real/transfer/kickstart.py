@@ -36,18 +36,16 @@ from sim2real.training.fast.functional import Parameters
 from sim2real.training.fast.soft import SoftLosses
 from sim2real.training.fast.td3 import FastTD3, TD3Losses
 from sim2real.training.fast.update import Batch, sample_batch
-from sim2real.transfer.base import carry_normalizer
+from sim2real.transfer.base import TransferMethod, carry_normalizer
 
 _TD3_STD = 0.2  # of Fujimoto et al. (2018), in halves of the action range
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kickstart:
+class Kickstart(TransferMethod):
     """Learns from nothing in the target, drawn to the source policy's actions."""
 
     name: ClassVar[str] = "kickstart"
-    learns: ClassVar[bool] = True
-    uses_source: ClassVar[bool] = True
 
     weight: float = 1.0
     """λ at first [return per nat], not negative."""
@@ -61,9 +59,6 @@ class Kickstart:
             if not number or not low <= value <= high or (name == "decay" and value == 0.0):
                 least = "above" if name == "decay" else "at least"
                 raise Sim2RealError(f"{name} = {value!r} must be a number, {least} {low:g} and at most {high:g}.")
-
-    def check(self, steps: int) -> None:
-        """Nothing can be wrong with any budget."""
 
     def hyperparameters(self, tuned: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
         """Return the tuned ones, with the source's normalization and as good as no random warm-up."""

@@ -73,7 +73,7 @@ def transfer(
         policy: The source policy, or the path of its bundle or run folder.
         env: The env; the policy's own if ``None``.
         target: Name of a target, or a domain.
-        method: ``"finetune"``, ``"freeze"``, ``"kickstart"``, ``"zero-shot"`` or ``"scratch"``.
+        method: One of :data:`~sim2real.transfer.base.METHODS`; docs/transfer.md says what each does.
         steps: Target env steps of each seed of each learning arm, at least 1.
         seeds: How many paired seeds (0, 1, …), or which.
         out: The transfer's folder; ``runs/ENV-METHOD-TARGET`` if ``None``.
@@ -121,7 +121,7 @@ def transfer(
         for seed in seed_list:
             place = files.arm(arm_method.name, seed)
             arms.append(Arm(method=arm_method, config=replace(config, seed=seed), source=source, folder=place))
-    claim = {"method": method, "settings": asdict(chosen), "seeds": seed_list, "source": checksum}  # type: ignore[call-overload]
+    claim = {"method": method, "settings": asdict(chosen), "seeds": seed_list, "source": checksum}
     with files.claim({**claim, "training": base.to_dict()}, resume=resume):
         curves = _run(arms, workers, progress)
         result = {

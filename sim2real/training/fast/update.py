@@ -39,12 +39,17 @@ class Batch(NamedTuple):
     """What a changed loss needs besides."""
 
 
-def sample_batch(learner: OffPolicyAlgorithm, batch_size: int) -> Batch:
+def sample_batch(learner: OffPolicyAlgorithm, batch_size: int, buffer: ReplayBuffer | None = None) -> Batch:
     """Draw a batch from a learner's replay buffer, the one that Stable-Baselines3 would draw.
 
     A plain buffer, and one with hindsight, is read without the detours of SB3; any other is asked as SB3 asks it.
+
+    Args:
+        learner: Who learns from it: its normalizer and its discount apply.
+        batch_size: Transitions in it.
+        buffer: Another buffer than the learner's own.
     """
-    buffer, normalize = learner.replay_buffer, learner.get_vec_normalize_env()
+    buffer, normalize = buffer or learner.replay_buffer, learner.get_vec_normalize_env()
     assert buffer is not None
     if type(buffer) not in (ReplayBuffer, HindsightReplayBuffer) or buffer.optimize_memory_usage:
         data = buffer.sample(batch_size, env=normalize)

@@ -1,0 +1,241 @@
+"""Experience of the source world for a learner in the target: a simulator is cheap, the target is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.noise import VectorizedActionNoise
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+
+from sim2real.deployment.policy import Policy
+from sim2real.domains.randomizers import RandomizerSpec
+from sim2real.domains.world import World
+from sim2real.errors import Sim2RealError
+from sim2real.rules import Rule, whole
+from sim2real.training.checkpoint import buffer_state, restore_buffer
+from sim2real.training.fast.update import Batch, check_changeable, sample_batch
+from sim2real.training.hindsight import HindsightReplayBuffer
+from sim2real.transfer.base import TransferMethod, carry_normalizer
+from sim2real.transfer.finetune import FineTune
+
+Array = NDArray[Any]
+
+Act = Callable[[Array], Array]
+"""Maps observations (n, observation), normalized as the learner sees them, to actions (n, action) in [-1, 1]."""
+
+FIRST = 1_000
+"""Source steps before the first update."""
+
+_LANES = 5
+"""Source envs that are stepped together, so that the policy sees batches."""
+
+
+class SourceExperience(BaseCallback):
+    """Collects transitions in the world that a policy was trained in, in the domains that it was trained in.
+
+    It steps at the end of every rollout of the learner: before its first update ``first`` steps, then ``ratio`` steps
+    for each of the target's. They stand in a replay buffer of the learner's kind, hindsight included.
+
+    Args:
+        source: The policy whose world it is.
+        learner: Off-policy, in the target; the transitions are read as it sees them.
+        steps: Target budget.
+        first: Source steps before its first update, and whenever it has forgotten the others.
+        renewals: How often it forgets at most.
+        ratio: Source steps for every target step.
+        act: Who acts, see :func:`exploring`; the learner itself if ``None``.
+        ground: Changes the actions just before they are taken, given observations and actions as in :data:`Act`; what
+            is stored is the action that was meant. None are changed if ``None``.
+
+    Raises:
+        Sim2RealError: The policy does not say its world, or the learner is none that has batches of its own.
+    """
+
+    def __init__(
+        self,
+        source: Policy,
+        learner: Any,
+        *,
+        steps: int,
+        first: int,
+        ratio: int = 0,
+        renewals: int = 0,
+        act: Act | None = None,
+        ground: Callable[[Array, Array], Array] | None = None,
+    ) -> None:
+        super().__init__()
+        check_source(source, learner)
+        self._learner = learner
+        self._first, self._ratio, self._act, self._ground = first, ratio, act or exploring(learner), ground
+        self._env = _source_env(source)
+        self._steps, self._wanted = 0, first
+        self._observations: Array | None = None
+        buffer = learner.replay_buffer
+        hindsight = {}
+        if isinstance(buffer, HindsightReplayBuffer):
+            hindsight = {"offset": (buffer.offset.start, buffer.offset.stop), "fraction": buffer.fraction}
+        self.buffer: ReplayBuffer = type(buffer)(
+            (1 + renewals) * first + ratio * steps + _LANES,
+            buffer.observation_space,
+            buffer.action_space,
+            device="cpu",
+            n_envs=_LANES,
+            **hindsight,
+        )
+        """What was collected, not normalized."""
+        if isinstance(self.buffer, HindsightReplayBuffer):
+            self.buffer.set_env(self._env.envs[0])  # type: ignore[attr-defined]
+
+    def batch(self, size: int) -> Batch:
+        """Return a batch of source transitions as the learner sees them."""
+        return sample_batch(self._learner, size, self.buffer)
+
+    def forget(self) -> None:
+        """Begin anew, with ``first`` steps at the end of this rollout."""
+        self.buffer.reset()
+        self._wanted += self._first
+
+    def state(self) -> dict[str, Any]:
+        """Return what was collected; see :class:`~sim2real.training.checkpoint.Companion`."""
+        arrays, counters = buffer_state(self.buffer)
+        return {**arrays, "counters": counters, "steps": self._steps, "wanted": self._wanted}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take it up again."""
+        arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
+        restore_buffer(self.buffer, arrays, state["counters"])
+        self._steps, self._wanted = state["steps"], state["wanted"]
+
+    def begin_segment(self, seed: int) -> None:
+        """Reset the source envs, with this seed."""
+        if isinstance(self.buffer, HindsightReplayBuffer):
+            self.buffer.truncate_last_trajectory()
+        self._env.seed(seed)
+        self._observations = self._env.reset()  # type: ignore[assignment]
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        while self._steps < self._wanted + self._ratio * self.num_timesteps:
+            self._step()
+        self.logger.record("source/steps", self._steps)
+
+    def _on_training_end(self) -> None:
+        self._env.close()
+
+    def _step(self) -> None:
+        """Take one step in every source env."""
+        observations = self._observations
+        assert observations is not None  # a segment has begun
+        seen = _normalized(self._learner, observations)
+        actions = self._act(seen)
+        taken = actions if self._ground is None else self._ground(seen, actions)
+        after, rewards, dones, infos = self._env.step(self._learner.policy.unscale_action(taken))
+        assert isinstance(after, np.ndarray)
+        ends = after.copy()
+        for index in np.flatnonzero(dones):
+            ends[index] = infos[index]["terminal_observation"]
+        self.buffer.add(observations, ends, actions, rewards, dones, infos)
+        self._observations = after
+        self._steps += _LANES
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnsInSource(TransferMethod):
+    """What methods share whose learner starts from the source's networks and goes on in both worlds."""
+
+    rules: ClassVar[Mapping[str, Rule]] = {"ratio": whole(1, 100)}
+
+    ratio: int = 10
+    """Source steps for every target step, and updates for one of a learner from scratch."""
+
+    def source_steps(self, steps: int) -> int:
+        """Return those of its experience."""
+        return FIRST + self.ratio * steps
+
+    def hyperparameters(self, tuned: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of fine-tuning, with more updates."""
+        values = FineTune().hyperparameters(tuned, source)
+        if "gradient_steps" in values:
+            each = values["gradient_steps"]
+            values["gradient_steps"] = self.ratio * (each if each > 0 else values["train_freq"] * values["n_envs"])
+        return values
+
+    def experience(self, source: Policy, learner: BaseAlgorithm, steps: int, **options: Any) -> SourceExperience:
+        """Give a learner the source's networks and normalizer; return what collects in the source.
+
+        Raises:
+            Sim2RealError: See :class:`SourceExperience`.
+        """
+        found = SourceExperience(source, learner, steps=steps, first=FIRST, ratio=self.ratio, **options)
+        source.copy_into(learner)
+        carry_normalizer(source, learner)
+        return found
+
+
+def check_source(source: Policy, learner: Any) -> None:
+    """Check that a policy says where it was trained, and that a learner can learn from such transitions.
+
+    Raises:
+        Sim2RealError: It is not so.
+    """
+    if source.metadata.world is None:
+        raise Sim2RealError(
+            "this method collects in the source world, which the policy does not say; a policy trained with sim2real "
+            "does."
+        )
+    if not isinstance(learner, OffPolicyAlgorithm):
+        raise Sim2RealError("this method learns from a replay buffer, which ppo has not; use sac, td3 or tqc.")
+    check_changeable(getattr(learner, "_unsupported", None))
+
+
+def exploring(learner: Any, source: Policy | None = None) -> Act:
+    """Return how a learner, or a source policy with the learner's action noise, acts while it collects."""
+    policy: Any = learner.policy if source is None else source.module
+
+    def act(observations: Array) -> Array:
+        with torch.no_grad():
+            actions: Array = policy._predict(torch.from_numpy(observations), deterministic=False).numpy()
+        noise = learner.action_noise
+        if noise is None:
+            return actions
+        draw = noise.noises[0] if isinstance(noise, VectorizedActionNoise) else noise
+        moved: Array = np.clip(actions + [draw() for _ in actions], -1.0, 1.0).astype(np.float32)
+        return moved
+
+    return act
+
+
+def concatenated(*batches: Batch) -> Batch:
+    """Return one batch of several, without their extras."""
+    columns = zip(*(batch[:-1] for batch in batches), strict=True)  # the extras are last
+    observations, actions, after, rewards, continues = (torch.cat(column) for column in columns)
+    return Batch(observations, actions, after, rewards, continues)
+
+
+def _normalized(learner: Any, observations: Array) -> Array:
+    normalize = learner.get_vec_normalize_env()
+    seen: Array = observations if normalize is None else normalize.normalize_obs(observations)
+    return np.asarray(seen, np.float32)
+
+
+def _source_env(source: Policy) -> VecEnv:
+    """Return source envs whose domains come from where those of the training came from in the end."""
+    assert source.metadata.world is not None
+    world = World.from_dict(source.metadata.world)
+    domains: Mapping[str, Any] = source.metadata.domains or {}
+    randomizer: RandomizerSpec = domains.get("randomizer", "none")
+    envs = DummyVecEnv([lambda: world.make(randomizer=randomizer)] * _LANES)
+    if "state" in domains:
+        envs.env_method("load_randomizer", domains["state"])
+    return envs
