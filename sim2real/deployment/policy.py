@@ -179,14 +179,18 @@ class Policy:
                 f"{self.network.kwargs['net_arch']}; build the model with policy_kwargs=policy.network.policy_kwargs."
             )
         model.policy.load_state_dict(own)
-        entropy = getattr(model, "log_ent_coef", None)
-        if entropy is not None and self.log_ent_coef is not None:
-            entropy.data.fill_(self.log_ent_coef)
+        self.copy_entropy_into(model)
         for holder in (model, model.policy, getattr(model, "actor", None), getattr(model, "critic", None)):
             for name in ("optimizer", "ent_coef_optimizer"):
                 optimizer = getattr(holder, name, None)
                 if optimizer is not None:
                     optimizer.state = defaultdict(dict)
+
+    def copy_entropy_into(self, model: BaseAlgorithm) -> None:
+        """Give an SB3 model that tunes its entropy coefficient the one that these networks were trained to."""
+        entropy = getattr(model, "log_ent_coef", None)
+        if entropy is not None and self.log_ent_coef is not None:
+            entropy.data.fill_(self.log_ent_coef)
 
     def predict(self, observation: Any, deterministic: bool = True) -> NDArray[Any]:
         """Return the action for an observation, or the actions for a batch of them.

@@ -40,6 +40,7 @@ _ARM_WORDS = {
     "finetune": "source policy, trained further in the target",
     "freeze": "source policy, trained further with frozen layers",
     "kickstart": "learns in the target from nothing, drawn to the source policy",
+    "distill": "smaller copy of the source policy, trained further in the target",
     "replay-mix": "learns in the target from nothing, with transitions of the source",
     "darc": "source policy, trained further in the source with the reward corrected for the target",
     "par": "source policy, trained further in both worlds, the source's rewards corrected",

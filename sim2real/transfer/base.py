@@ -82,6 +82,7 @@ class TransferMethod:
 
 METHODS = {
     "darc": "darc:Darc",
+    "distill": "distill:Distill",
     "finetune": "finetune:FineTune",
     "freeze": "freeze:Freeze",
     "gat": "gat:Gat",

@@ -27,6 +27,7 @@ from stable_baselines3.td3.policies import TD3Policy
 
 from sim2real.deployment.policy import Policy
 from sim2real.errors import Sim2RealError
+from sim2real.rules import Rule, whole
 from sim2real.training.fast.soft import SoftMixin
 from sim2real.transfer.base import TransferMethod, carry_normalizer
 
@@ -36,18 +37,13 @@ class FineTune(TransferMethod):
     """Goes on learning in the target from the source's actor and critic."""
 
     name: ClassVar[str] = "finetune"
+    rules: ClassVar[Mapping[str, Rule]] = {"critic_warmup": whole(0, none=True), "collect_first": whole(0, none=True)}
 
     critic_warmup: int | None = None
     """Steps in which the actor is frozen; a tenth of the budget, at most 500, if ``None``."""
     collect_first: int | None = None
     """Steps before the first update of an off-policy learner, in which the source policy acts; a tenth of the budget,
     at most 100, if ``None``."""
-
-    def __post_init__(self) -> None:
-        for name in ("critic_warmup", "collect_first"):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-                raise Sim2RealError(f"{name} = {value!r} must be a whole number that is not negative.")
 
     def check(self, steps: int) -> None:
         """Check that the budget goes on after both warm-ups.
@@ -72,12 +68,16 @@ class FineTune(TransferMethod):
 
     def prepare(self, learner: BaseAlgorithm, source: Policy | None, steps: int) -> Sequence[BaseCallback]:
         """Copy networks and normalizer; return the callback that freezes and thaws the actor."""
-        warmup = min(steps // 10, 500) if self.critic_warmup is None else self.critic_warmup
-        collect = min(steps // 10, 100) if self.collect_first is None else self.collect_first
         assert source is not None
         source.copy_into(learner)
         carry_normalizer(source, learner)
-        return [CriticWarmup(warmup, collect)]
+        return [self.warmup(steps)]
+
+    def warmup(self, steps: int) -> CriticWarmup:
+        """Return the callback that freezes and thaws the actor, for a target budget."""
+        warmup = min(steps // 10, 500) if self.critic_warmup is None else self.critic_warmup
+        collect = min(steps // 10, 100) if self.collect_first is None else self.collect_first
+        return CriticWarmup(warmup, collect)
 
 
 class CriticWarmup(BaseCallback):

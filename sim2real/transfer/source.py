@@ -13,7 +13,6 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import VectorizedActionNoise
-from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from sim2real.deployment.policy import Policy
@@ -73,14 +72,17 @@ class SourceExperience(BaseCallback):
         ground: Callable[[Array, Array], Array] | None = None,
     ) -> None:
         super().__init__()
-        check_source(source, learner)
+        check_world(source)
+        buffer: Any = getattr(learner, "replay_buffer", None)
+        if buffer is None:
+            raise Sim2RealError("this method learns from a replay buffer, which ppo has not; use sac, td3 or tqc.")
+        check_changeable(getattr(learner, "_unsupported", None))
         self._learner = learner
         self._first, self._ratio, self._act, self._ground = first, ratio, act or exploring(learner), ground
-        self._env = _source_env(source)
+        self._env = source_env(source)
         self._steps, self._wanted = 0, first
         self._observations: Array | None = None
-        buffer = learner.replay_buffer
-        hindsight = {}
+        hindsight: dict[str, Any] = {}
         if isinstance(buffer, HindsightReplayBuffer):
             hindsight = {"offset": (buffer.offset.start, buffer.offset.stop), "fraction": buffer.fraction}
         self.buffer: ReplayBuffer = type(buffer)(
@@ -183,20 +185,17 @@ class LearnsInSource(TransferMethod):
         return found
 
 
-def check_source(source: Policy, learner: Any) -> None:
-    """Check that a policy says where it was trained, and that a learner can learn from such transitions.
+def check_world(source: Policy) -> None:
+    """Check that a policy says where it was trained.
 
     Raises:
-        Sim2RealError: It is not so.
+        Sim2RealError: It does not.
     """
     if source.metadata.world is None:
         raise Sim2RealError(
             "this method collects in the source world, which the policy does not say; a policy trained with sim2real "
             "does."
         )
-    if not isinstance(learner, OffPolicyAlgorithm):
-        raise Sim2RealError("this method learns from a replay buffer, which ppo has not; use sac, td3 or tqc.")
-    check_changeable(getattr(learner, "_unsupported", None))
 
 
 def exploring(learner: Any, source: Policy | None = None) -> Act:
@@ -229,7 +228,7 @@ def _normalized(learner: Any, observations: Array) -> Array:
     return np.asarray(seen, np.float32)
 
 
-def _source_env(source: Policy) -> VecEnv:
+def source_env(source: Policy) -> VecEnv:
     """Return source envs whose domains come from where those of the training came from in the end."""
     assert source.metadata.world is not None
     world = World.from_dict(source.metadata.world)
