@@ -19,11 +19,12 @@ def train_with(method, policy, out, *, steps, **options):
         method: The transfer method.
         policy: The source policy.
         out: The run folder.
-        steps: The budget that the method is told.
-        options: Fields of the training that differ; and ``listener``, ``prepare`` for another than the method's.
+        steps: The budget.
+        options: Fields of the training that differ; and ``listener``, and ``prepare(learner, training)`` for another
+            than the method's.
     """
     listener = options.pop("listener", None)
-    prepare = options.pop("prepare", lambda learner: method.prepare(learner, policy, steps))
+    prepare = options.pop("prepare", lambda learner, training: method.prepare(learner, policy, training))
     config = make_config(
         SHIFTED,
         algo=policy.algo,
@@ -35,4 +36,4 @@ def train_with(method, policy, out, *, steps, **options):
     )
     values = method.hyperparameters(config.hyperparameters, policy.metadata.hyperparameters)
     config = replace(config, hyperparameters=values, **options)
-    return run_training(config, out, resume=True, listener=listener, prepare=prepare)
+    return run_training(config, out, resume=True, listener=listener, prepare=lambda learner: prepare(learner, config))

@@ -111,6 +111,17 @@ class Policy:
                 self.module.reset_noise()  # type: ignore[operator]  # drawn for the weights it was built with
         self._mean = _mean_action(network, self.module)
 
+    def described(self, metadata: BundleInfo) -> Policy:
+        """Return the same policy with another description."""
+        return Policy(
+            self.network,
+            self.observation_space,
+            self.action_space,
+            self.weights,
+            normalizer=self.normalizer,
+            metadata=metadata,
+        )
+
     @property
     def algo(self) -> str:
         """``"ppo"``, ``"sac"``, ``"td3"`` or ``"tqc"``."""

@@ -24,6 +24,7 @@ from sim2real.studies.summary import (
     SHORT_WORDS,
     SYMBOLS,
     VERDICT_WORDS,
+    choice_words,
     did_harm,
     few_seeds,
     metric_number,
@@ -40,6 +41,7 @@ _ARM_WORDS = {
     "finetune": "source policy, trained further in the target",
     "freeze": "source policy, trained further with frozen layers",
     "kickstart": "learns in the target from nothing, drawn to the source policy",
+    "auto": "the better of a transferred learner, one from scratch and the source policy, in one budget",
     "distill": "smaller copy of the source policy, trained further in the target",
     "replay-mix": "learns in the target from nothing, with transitions of the source",
     "darc": "source policy, trained further in the source with the reward corrected for the target",
@@ -169,7 +171,7 @@ def _arms(result: Mapping[str, Any]) -> str:
     rows = []
     for arm, entry in result["arms"].items():
         final, success = entry["final_return"], entry.get("final_success") or {"mean": None, "ci95": None}
-        words = _ARM_WORDS.get(arm, "starts from the source policy")
+        words = "; ".join(filter(None, (_ARM_WORDS.get(arm, "starts from the source policy"), choice_words(entry))))
         rate = value_cell("Success", percent(success["mean"]), interval(success["ci95"], percent))
         rows.append(
             f'<tr><th scope="row">{escape(arm)}<small>{escape(words)}</small></th>'

@@ -107,7 +107,7 @@ def summary_table(result: Mapping[str, Any]) -> Group:
     for arm, entry in result["arms"].items():
         final, success = entry["final_return"], entry.get("final_success") or {"mean": None, "ci95": None}
         arms.add_row(
-            arm,
+            f"{arm}\n{choice_words(entry)}".rstrip(),
             f"{entry['source_steps']:,}",
             f"{entry['target_steps']:,}",
             _with_interval(percent(success["mean"]), success["ci95"], lambda end: f"{100 * end:.0f}"),
@@ -131,6 +131,14 @@ def summary_table(result: Mapping[str, Any]) -> Group:
 
 
 _STUDY_COLUMNS = ("source", "target", "method", "steps", "verdict", "scratch", "zero-shot", "method ends", "its time")
+
+
+def choice_words(arm: Mapping[str, Any]) -> str:
+    """Return what an arm that chooses has chosen in how many seeds, ``""`` for any other arm."""
+    chosen = arm.get("chosen")
+    if not isinstance(chosen, Mapping):
+        return ""
+    return "chose " + ", ".join(f"{name} {times}\N{MULTIPLICATION SIGN}" for name, times in chosen.items())
 
 
 def study_table(results: Mapping[str, Any]) -> Table:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
+from sim2real.deployment.policy import Policy
 from sim2real.domains.randomizers import Adaptive
 from sim2real.evaluation.rollouts import Evaluator, Predict, Score
 from sim2real.training.checkpoint import Companion, begin_segment, save_checkpoint
@@ -17,6 +19,18 @@ from sim2real.training.randomization import described
 
 Progress = Callable[[int], None]
 """Told the number of steps done so far."""
+
+
+@runtime_checkable
+class Chooser(Protocol):
+    """A callback that says which policy a training stands for, where that is not simply its learner's."""
+
+    @property
+    def chosen(self) -> str:
+        """What its policy is of; stands beside every point of the curve."""
+
+    def policy(self) -> Policy:
+        """Return the policy as it is now."""
 
 
 class Milestones(BaseCallback):
@@ -33,6 +47,7 @@ class Milestones(BaseCallback):
         eval_every: Steps between two evaluations; also evaluated are step 0 and the end.
         checkpoint_every: Steps between two checkpoints.
         companions: What learns or collects beside the learner; a checkpoint holds their state, too.
+        chooser: Who says which policy ``current`` returns, where there is a choice.
         randomizer: The one that learns with the policy, if there is one.
     """
 
@@ -46,12 +61,13 @@ class Milestones(BaseCallback):
         eval_every: int,
         checkpoint_every: int,
         companions: Sequence[Companion] = (),
+        chooser: Chooser | None = None,
         randomizer: Adaptive | None = None,
     ) -> None:
         super().__init__()
         self._folder, self._evaluator, self._current = folder, evaluator, current
         self._seed, self._eval_every, self._checkpoint_every = seed, eval_every, checkpoint_every
-        self._companions, self._randomizer = companions, randomizer
+        self._companions, self._chooser, self._randomizer = companions, chooser, randomizer
         self._next_evaluation = 0
         self._next_checkpoint = 0
 
@@ -82,7 +98,8 @@ class Milestones(BaseCallback):
 
     def _evaluate(self, step: int) -> None:
         score = Score.of(self._evaluator.run(self._current()))
-        self._folder.append_curve({"step": step, **vars(score)})
+        choice = {} if self._chooser is None else {"chosen": self._chooser.chosen}
+        self._folder.append_curve({"step": step, **vars(score), **choice})
         if self._randomizer is not None:
             self._folder.append_randomization({"step": step, **described(self._randomizer)})
         self.logger.record("evaluation/return_mean", score.return_mean)

@@ -44,7 +44,7 @@ class Companion(Protocol):
     """What learns or collects beside a learner, and goes into its checkpoints: a callback that has these."""
 
     def state(self) -> dict[str, Any]:
-        """Return all that it knows: values that are JSON-plain, and numpy arrays."""
+        """Return all that it knows: mappings and lists of what is JSON-plain, and of numpy arrays."""
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take up what :meth:`state` has returned."""
@@ -98,11 +98,9 @@ def save_checkpoint(learner: BaseAlgorithm, folder: Path, companions: Sequence[C
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     state: dict[str, Any] = {name: getattr(learner, name) for name in _COUNTERS}
     state["optimizers"] = scalars
-    state["companions"] = []
-    for index, companion in enumerate(companions):
-        known = companion.state()
-        state["companions"].append({key: value for key, value in known.items() if not isinstance(value, np.ndarray)})
-        arrays |= {f"companion{index}.{key}": value for key, value in known.items() if isinstance(value, np.ndarray)}
+    state["companions"] = [
+        _without_arrays(companion.state(), arrays, f"companion{index}") for index, companion in enumerate(companions)
+    ]
     state["episodes"] = [
         {"r": float(e["r"]), "l": int(e["l"]), "t": float(e["t"])} for e in learner.ep_info_buffer or ()
     ]
@@ -152,8 +150,8 @@ def load_checkpoint(learner: BaseAlgorithm, checkpoint: Path, companions: Sequen
         with np.load(checkpoint / "arrays.npz", allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         _restore_parameters(learner, tensors, state["optimizers"])
-        for index, (companion, plain) in enumerate(zip(companions, state["companions"], strict=True)):
-            companion.load({**plain, **_below(f"companion{index}.", arrays)})
+        for companion, own in zip(companions, state["companions"], strict=True):
+            companion.load(_with_arrays(own, arrays))
         for name in _COUNTERS:
             setattr(learner, name, state[name])
         if isinstance(learner, OffPolicyAlgorithm):
@@ -173,8 +171,23 @@ def load_checkpoint(learner: BaseAlgorithm, checkpoint: Path, companions: Sequen
     learner.ep_success_buffer = deque(state["successes"], maxlen=learner._stats_window_size)
 
 
+def learner_state(learner: BaseAlgorithm) -> dict[str, Any]:
+    """Return the state of a learner that goes beside another: its networks, optimizers and counters."""
+    tensors, rests = _flatten_parameters(learner)
+    numbers = {name: getattr(learner, name) for name in _COUNTERS}
+    return {**numbers, "tensors": {name: value.numpy() for name, value in tensors.items()}, "optimizers": rests}
+
+
+def load_learner_state(learner: BaseAlgorithm, state: Mapping[str, Any]) -> None:
+    """Put a fresh learner into the state that :func:`learner_state` has returned."""
+    tensors = {name: torch.from_numpy(value) for name, value in state["tensors"].items()}
+    _restore_parameters(learner, tensors, state["optimizers"])
+    for name in _COUNTERS:
+        setattr(learner, name, state[name])
+
+
 def _flatten_parameters(learner: BaseAlgorithm) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Split the learner's state dicts into tensors by flat name and JSON-plain rests of the optimizers."""
+    """Split a learner's state dicts into tensors by flat name and JSON-plain rests of the optimizers."""
     tensors: dict[str, torch.Tensor] = {}
     rests: dict[str, Any] = {}
     module_names, variable_names = learner._get_torch_save_params()
@@ -239,6 +252,31 @@ def restore_buffer(buffer: Any, arrays: Mapping[str, np.ndarray[Any, Any]], stat
         holder = getattr(buffer, name)
         array = holder[key] if key else holder
         array[: len(saved)] = saved
+
+
+_ARRAY = "array:"
+"""Begins what stands in the place of an array; its name follows."""
+
+
+def _without_arrays(value: Any, arrays: dict[str, np.ndarray[Any, Any]], name: str) -> Any:
+    """Return a state with the names of its arrays in their places; put them into ``arrays``."""
+    if isinstance(value, np.ndarray):
+        arrays[name] = value
+        return f"{_ARRAY}{name}"
+    if isinstance(value, Mapping):
+        return {key: _without_arrays(part, arrays, f"{name}.{key}") for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_arrays(part, arrays, f"{name}.{index}") for index, part in enumerate(value)]
+    return value
+
+
+def _with_arrays(value: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Any:
+    """Return a state with its arrays back in their places."""
+    if isinstance(value, str) and value.startswith(_ARRAY):
+        return arrays[value.removeprefix(_ARRAY)]
+    if isinstance(value, dict):
+        return {key: _with_arrays(part, arrays) for key, part in value.items()}
+    return [_with_arrays(part, arrays) for part in value] if isinstance(value, list) else value
 
 
 def _below(prefix: str, arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:

@@ -79,7 +79,11 @@ def make_training_env(
         Sim2RealError: There is no such cluster, or it has no room.
     """
     factories: list[Callable[[], Env]] = [partial(world.make, randomizer=randomizer)] * n_envs
-    vec_env: VecEnv = VecMonitor(_vectorize(factories, workers, address))
+    return normalized_env(VecMonitor(_vectorize(factories, workers, address)), hyperparameters)
+
+
+def normalized_env(vec_env: VecEnv, hyperparameters: Mapping[str, Any]) -> VecEnv:
+    """Return a vectorized env, normalized as the hyperparameters say."""
     observation, reward = hyperparameters["normalize_observation"], hyperparameters["normalize_reward"]
     if observation or reward:
         space = vec_env.observation_space

@@ -26,7 +26,7 @@ from sim2real.evaluation.rollouts import Evaluator
 from sim2real.files import check_plain
 from sim2real.progress import show_progress
 from sim2real.seeding import derive_seed
-from sim2real.training.callbacks import Milestones, Progress, ReportProgress, RewardTerms, settle
+from sim2real.training.callbacks import Chooser, Milestones, Progress, ReportProgress, RewardTerms, settle
 from sim2real.training.checkpoint import Companion, list_checkpoints, load_checkpoint
 from sim2real.training.fast.overlap import OverlapMixin
 from sim2real.training.folder import RunFolder
@@ -331,15 +331,21 @@ def _learn(
             *(prepare(learner) if prepare is not None else ()),
         ]
         companions = [callback for callback in callbacks if isinstance(callback, Companion)]
+        chooser = next((callback for callback in callbacks if isinstance(callback, Chooser)), None)
+
+        def current() -> Policy:
+            return Policy.from_sb3(learner) if chooser is None else chooser.policy()
+
         callbacks += [
             Milestones(
                 files,
                 evaluator,
-                lambda: Policy.from_sb3(learner).predict,
+                lambda: current().predict,
                 seed=config.seed,
                 eval_every=config.eval_every,
                 checkpoint_every=config.checkpoint_every,
                 companions=companions,
+                chooser=chooser,
                 randomizer=randomizer,
             ),
             RewardTerms(),
@@ -364,8 +370,7 @@ def _learn(
                     f"the networks diverged to values that are not finite by step {learner.num_timesteps}; lower "
                     f"learning_rate = {config.hyperparameters['learning_rate']:g}."
                 ) from error
-        info = _describe(config, evaluator, randomizer)
-        return Policy.from_sb3(learner, info=info)
+        return current().described(_describe(config, evaluator, randomizer))
 
 
 def _describe(config: TrainingConfig, evaluator: Evaluator, randomizer: Adaptive | None) -> BundleInfo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -68,7 +69,7 @@ def run_arm(arm: Arm, listener: Progress) -> list[dict[str, Any]]:
             arm.config,
             arm.folder,
             resume=True,
-            prepare=lambda learner: arm.method.prepare(learner, source, arm.config.steps),
+            prepare=lambda learner: arm.method.prepare(learner, source, arm.config),
             listener=listener,
         )
         return run.curve
@@ -129,6 +130,8 @@ def judge_arms(
             "source_steps": source_steps + method.source_steps(base.steps) if method.uses_source else 0,
             "target_steps": base.steps if method.learns else 0,
         }
+        if all("chosen" in point for point in last):
+            arms[name]["chosen"] = dict(Counter(point["chosen"] for point in last).most_common())
     return {
         **judgement.to_dict(),
         "measure": "return",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from stable_baselines3.common.callbacks import BaseCallback
 
     from sim2real.deployment.policy import Policy
+    from sim2real.training.train import TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +65,14 @@ class TransferMethod:
         self,
         learner: BaseAlgorithm,  # noqa: ARG002
         source: Policy | None,  # noqa: ARG002
-        steps: int,  # noqa: ARG002
+        training: TrainingConfig,  # noqa: ARG002
     ) -> Sequence[BaseCallback]:
         """Put a fresh learner into its initial state; it stays as it is where a method has nothing to do.
 
         Args:
             learner: Built with :meth:`hyperparameters`.
             source: The policy that is carried over, for a method that uses one.
-            steps: The target budget.
+            training: The learner's, with the target budget.
 
         Returns:
             Callbacks that accompany its training; what they do must follow from ``num_timesteps`` and, for one that is
@@ -81,6 +82,7 @@ class TransferMethod:
 
 
 METHODS = {
+    "auto": "auto:Auto",
     "darc": "darc:Darc",
     "distill": "distill:Distill",
     "finetune": "finetune:FineTune",

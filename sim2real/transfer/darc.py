@@ -33,6 +33,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from sim2real.deployment.policy import Policy
 from sim2real.rules import Rule, number
 from sim2real.training.fast.update import Batch, sample_batch
+from sim2real.training.train import TrainingConfig
 from sim2real.transfer.models import Beside, Standardize, mlp
 from sim2real.transfer.source import FIRST, LearnsInSource, SourceExperience
 
@@ -56,16 +57,18 @@ class Darc(LearnsInSource):
     noise: float = 1.0
     """Standard deviation of the noise on the standardized inputs of the classifiers while they learn."""
 
-    def prepare(self, learner: BaseAlgorithm, source: Policy | None, steps: int) -> Sequence[BaseCallback]:
+    def prepare(
+        self, learner: BaseAlgorithm, source: Policy | None, training: TrainingConfig
+    ) -> Sequence[BaseCallback]:
         """Copy networks and normalizer; let the learner learn from corrected source transitions.
 
         Raises:
             Sim2RealError: The policy does not say its world, or the learner has no replay buffer.
         """
         assert source is not None
-        experience = self.experience(source, learner, steps)
+        experience = self.experience(source, learner, training.steps)
         classifiers = DomainClassifiers(learner, experience, self.noise)
-        begin = self.warmup * steps
+        begin = self.warmup * training.steps
 
         def batches(learner: Any, size: int) -> Batch:
             batch = experience.batch(size)

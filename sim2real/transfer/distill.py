@@ -30,6 +30,7 @@ from torch.distributions import Normal, kl_divergence
 
 from sim2real.deployment.policy import Policy
 from sim2real.rules import Rule, whole
+from sim2real.training.train import TrainingConfig
 from sim2real.transfer.base import carry_normalizer
 from sim2real.transfer.finetune import FineTune
 from sim2real.transfer.source import check_world, source_env
@@ -76,7 +77,9 @@ class Distill(FineTune):
         values["net_arch"] = _halved(values["net_arch"]) if self.hidden is None else list(self.hidden)
         return values
 
-    def prepare(self, learner: BaseAlgorithm, source: Policy | None, steps: int) -> Sequence[BaseCallback]:
+    def prepare(
+        self, learner: BaseAlgorithm, source: Policy | None, training: TrainingConfig
+    ) -> Sequence[BaseCallback]:
         """Carry the normalizer; return what distils before the first step, and fine-tuning's warm-up.
 
         Raises:
@@ -86,7 +89,7 @@ class Distill(FineTune):
         check_world(source)
         carry_normalizer(source, learner)
         source.copy_entropy_into(learner)
-        return [Distillation(source, self.collected, self.updates), self.warmup(steps)]
+        return [Distillation(source, self.collected, self.updates), self.warmup(training.steps)]
 
 
 class Distillation(BaseCallback):

@@ -29,6 +29,7 @@ from sim2real.deployment.policy import Policy
 from sim2real.errors import Sim2RealError
 from sim2real.rules import Rule, whole
 from sim2real.training.fast.soft import SoftMixin
+from sim2real.training.train import TrainingConfig
 from sim2real.transfer.base import TransferMethod, carry_normalizer
 
 
@@ -66,12 +67,14 @@ class FineTune(TransferMethod):
             values["learning_starts"] = 0
         return values
 
-    def prepare(self, learner: BaseAlgorithm, source: Policy | None, steps: int) -> Sequence[BaseCallback]:
+    def prepare(
+        self, learner: BaseAlgorithm, source: Policy | None, training: TrainingConfig
+    ) -> Sequence[BaseCallback]:
         """Copy networks and normalizer; return the callback that freezes and thaws the actor."""
         assert source is not None
         source.copy_into(learner)
         carry_normalizer(source, learner)
-        return [self.warmup(steps)]
+        return [self.warmup(training.steps)]
 
     def warmup(self, steps: int) -> CriticWarmup:
         """Return the callback that freezes and thaws the actor, for a target budget."""

@@ -20,6 +20,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 
 from sim2real.deployment.policy import Policy
 from sim2real.errors import Sim2RealError
+from sim2real.training.train import TrainingConfig
 from sim2real.transfer.finetune import FineTune
 
 OUTPUT = "output"
@@ -53,13 +54,15 @@ class Freeze(FineTune):
         if isinstance(decay, bool) or not isinstance(decay, (int, float)) or not 0.0 < decay <= 1.0:
             raise Sim2RealError(f"rate_decay = {decay!r} must be a number, above 0 and at most 1.")
 
-    def prepare(self, learner: BaseAlgorithm, source: Policy | None, steps: int) -> Sequence[BaseCallback]:
+    def prepare(
+        self, learner: BaseAlgorithm, source: Policy | None, training: TrainingConfig
+    ) -> Sequence[BaseCallback]:
         """Copy networks and normalizer; return the callbacks that freeze and thaw.
 
         Raises:
             Sim2RealError: A network has no layer of a name in ``frozen``, or all layers are frozen for good.
         """
-        callbacks = super().prepare(learner, source, steps)
+        callbacks = super().prepare(learner, source, training)
         networks = _layers(learner)
         count = {name: len(layers) for name, layers in networks.items()}
         hidden = max(count.values()) - 1

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from sim2real.deployment.policy import Policy
 from sim2real.rules import Rule, number, whole
 from sim2real.training.fast.update import Batch, sample_batch
+from sim2real.training.train import TrainingConfig
 from sim2real.transfer.models import Fitted, Standardize, mlp
 from sim2real.transfer.source import FIRST, LearnsInSource, SourceExperience, exploring
 
@@ -64,7 +65,9 @@ class Gat(LearnsInSource):
         """Return those of both experiences, with what is forgotten."""
         return _INVERSE_STEPS + super().source_steps(steps) + self.refits * FIRST
 
-    def prepare(self, learner: BaseAlgorithm, source: Policy | None, steps: int) -> Sequence[BaseCallback]:
+    def prepare(
+        self, learner: BaseAlgorithm, source: Policy | None, training: TrainingConfig
+    ) -> Sequence[BaseCallback]:
         """Copy networks and normalizer; let the learner learn in the grounded source.
 
         Raises:
@@ -72,15 +75,15 @@ class Gat(LearnsInSource):
         """
         assert source is not None
         ungrounded = SourceExperience(
-            source, learner, steps=steps, first=_INVERSE_STEPS, act=exploring(learner, source)
+            source, learner, steps=training.steps, first=_INVERSE_STEPS, act=exploring(learner, source)
         )
         models = Models(learner.observation_space.shape[0], learner.action_space.shape[0])  # type: ignore[index]
         experience = self.experience(
-            source, learner, steps, renewals=self.refits, ground=grounding(models, self.smoothing)
+            source, learner, training.steps, renewals=self.refits, ground=grounding(models, self.smoothing)
         )
 
         learner.batches = lambda _, size: experience.batch(size)  # type: ignore[attr-defined]
-        every = max(1, steps // (self.refits + 1))
+        every = max(1, training.steps // (self.refits + 1))
         return [ungrounded, Grounding(models, learner, ungrounded, experience, every), experience]
 
 

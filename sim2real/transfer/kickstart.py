@@ -36,6 +36,7 @@ from sim2real.training.fast.functional import Parameters
 from sim2real.training.fast.soft import SoftLosses
 from sim2real.training.fast.td3 import FastTD3, TD3Losses
 from sim2real.training.fast.update import Batch, sample_batch
+from sim2real.training.train import TrainingConfig
 from sim2real.transfer.base import TransferMethod, carry_normalizer
 
 _TD3_STD = 0.2  # of Fujimoto et al. (2018), in halves of the action range
@@ -68,7 +69,9 @@ class Kickstart(TransferMethod):
             values["learning_starts"] = min(values["learning_starts"], 100)
         return values
 
-    def prepare(self, learner: BaseAlgorithm, source: Policy | None, steps: int) -> Sequence[BaseCallback]:
+    def prepare(
+        self, learner: BaseAlgorithm, source: Policy | None, training: TrainingConfig
+    ) -> Sequence[BaseCallback]:
         """Add the divergence from the source policy to the learner's loss.
 
         Raises:
@@ -76,7 +79,7 @@ class Kickstart(TransferMethod):
         """
         assert source is not None
         carry_normalizer(source, learner)
-        last = self.decay * steps
+        last = self.decay * training.steps
 
         def weight() -> float:
             return self.weight * max(0.0, 1.0 - learner.num_timesteps / last)

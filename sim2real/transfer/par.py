@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from sim2real.deployment.policy import Policy
 from sim2real.rules import Rule, number
 from sim2real.training.fast.update import Batch, sample_batch
+from sim2real.training.train import TrainingConfig
 from sim2real.transfer.models import Beside, Standardize, mlp
 from sim2real.transfer.source import FIRST, LearnsInSource, SourceExperience, concatenated
 
@@ -42,14 +43,16 @@ class Par(LearnsInSource):
     beta: float = 0.1
     """β, the factor on the mismatch [return]."""
 
-    def prepare(self, learner: BaseAlgorithm, source: Policy | None, steps: int) -> Sequence[BaseCallback]:
+    def prepare(
+        self, learner: BaseAlgorithm, source: Policy | None, training: TrainingConfig
+    ) -> Sequence[BaseCallback]:
         """Copy networks and normalizer; let the learner learn from both worlds.
 
         Raises:
             Sim2RealError: The policy does not say its world, or the learner has no replay buffer.
         """
         assert source is not None
-        experience = self.experience(source, learner, steps)
+        experience = self.experience(source, learner, training.steps)
         encoders = TargetEncoders(learner, experience)
 
         def batches(learner: Any, size: int) -> Batch:

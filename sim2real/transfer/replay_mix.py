@@ -18,6 +18,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from sim2real.deployment.policy import Policy
 from sim2real.rules import Rule, number, whole
 from sim2real.training.fast.update import Batch, sample_batch
+from sim2real.training.train import TrainingConfig
 from sim2real.transfer.base import TransferMethod, carry_normalizer, fresh_hyperparameters
 from sim2real.transfer.source import SourceExperience, concatenated, exploring
 
@@ -45,7 +46,9 @@ class ReplayMix(TransferMethod):
         """Return the tuned ones, with the source's normalization and as good as no random warm-up."""
         return fresh_hyperparameters(tuned, source)
 
-    def prepare(self, learner: BaseAlgorithm, source: Policy | None, steps: int) -> Sequence[BaseCallback]:
+    def prepare(
+        self, learner: BaseAlgorithm, source: Policy | None, training: TrainingConfig
+    ) -> Sequence[BaseCallback]:
         """Carry the normalizer; let the learner learn from both worlds.
 
         Raises:
@@ -53,7 +56,7 @@ class ReplayMix(TransferMethod):
         """
         assert source is not None
         experience = SourceExperience(
-            source, learner, steps=steps, first=self.collected, act=exploring(learner, source)
+            source, learner, steps=training.steps, first=self.collected, act=exploring(learner, source)
         )
         carry_normalizer(source, learner)
 

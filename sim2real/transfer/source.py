@@ -204,7 +204,7 @@ def exploring(learner: Any, source: Policy | None = None) -> Act:
 
     def act(observations: Array) -> Array:
         with torch.no_grad():
-            actions: Array = policy._predict(torch.from_numpy(observations), deterministic=False).numpy()
+            actions: Array = policy._predict(policy.obs_to_tensor(observations)[0], deterministic=False).numpy()
         noise = learner.action_noise
         if noise is None:
             return actions

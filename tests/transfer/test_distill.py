@@ -18,8 +18,8 @@ from sim2real.transfer.transfer import transfer
 def test_before_the_first_step_a_network_of_half_the_width_acts_as_the_source(sources, tmp_path, algo, halved):
     before = {}
 
-    def prepare(learner):
-        distillation, warmup = method.prepare(learner, sources[algo], 64)
+    def prepare(learner, training):
+        distillation, warmup = method.prepare(learner, sources[algo], training)
 
         def remembered():
             start()
@@ -41,8 +41,8 @@ def test_before_the_first_step_a_network_of_half_the_width_acts_as_the_source(so
 def test_its_critics_value_what_the_source_values(sources, tmp_path):
     found = {}
 
-    def prepare(learner):
-        callbacks = method.prepare(learner, sources["sac"], 64)
+    def prepare(learner, training):
+        callbacks = method.prepare(learner, sources["sac"], training)
         start = callbacks[0]._on_training_start
 
         def remembered():

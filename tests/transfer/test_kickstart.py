@@ -80,7 +80,7 @@ def test_the_weight_falls_linearly_to_zero(sources, tmp_path):
     seen = {}
 
     def prepare(learner):
-        found = Kickstart(weight=2.0, decay=0.5).prepare(learner, sources["sac"], 400)
+        found = Kickstart(weight=2.0, decay=0.5).prepare(learner, sources["sac"], config)
         drawn = learner.batches
 
         def watched(learner, size):
@@ -94,7 +94,7 @@ def test_the_weight_falls_linearly_to_zero(sources, tmp_path):
     config = make_config(SHIFTED, algo="sac", randomizer="none", steps=300, seed=0, hyperparameters=SMALL)
     run_training(config, tmp_path / "run", prepare=prepare)
     for step, weight in seen.items():
-        assert weight == pytest.approx(2.0 * max(0.0, 1.0 - step / 200))
+        assert weight == pytest.approx(2.0 * max(0.0, 1.0 - step / 150))
     assert min(seen) < 100
     assert max(seen) == 300
 

@@ -157,13 +157,13 @@ def test_replay_mix_beats_zero_shot_and_its_source_steps_are_counted(sources, tm
 class Watched:
     """Keeps what a method puts into the learner, to be looked at while it learns."""
 
-    def __init__(self, method, policy, steps):
-        self.method, self.policy, self.steps = method, policy, steps
+    def __init__(self, method, policy):
+        self.method, self.policy = method, policy
         self.batches, self.experience, self.learner = [], None, None
 
-    def __call__(self, learner):
-        callbacks = self.method.prepare(learner, self.policy, self.steps)
-        self.learner = learner
+    def __call__(self, learner, training):
+        callbacks = self.method.prepare(learner, self.policy, training)
+        self.learner, self.training = learner, training
         self.experience = next(c for c in callbacks if isinstance(c, SourceExperience))
         drawn = learner.batches
         learner.batches = lambda learner, size: self.batches.append(drawn(learner, size)) or self.batches[-1]
@@ -171,7 +171,7 @@ class Watched:
 
 
 def test_a_share_of_every_batch_is_of_the_source(sources, tmp_path):
-    watched = Watched(ReplayMix(share=0.25, collected=500), sources["sac"], 100)
+    watched = Watched(ReplayMix(share=0.25, collected=500), sources["sac"])
     train_with(watched.method, sources["sac"], tmp_path / "run", steps=100, prepare=watched)
     # Everything the target has shown so far is in its own buffer; what is not came from the source.
     known = set(watched.learner.replay_buffer.actions[:100].ravel().tolist())
@@ -183,14 +183,14 @@ def test_a_share_of_every_batch_is_of_the_source(sources, tmp_path):
 
 
 def test_it_collects_in_the_source_so_many_steps_for_each_of_the_target_and_learns_as_often(sources, tmp_path):
-    watched = Watched(Par(ratio=3), sources["sac"], 50)
+    watched = Watched(Par(ratio=3), sources["sac"])
     train_with(watched.method, sources["sac"], tmp_path / "run", steps=50, prepare=watched)
     assert watched.experience.state()["steps"] == FIRST + 3 * 50
     assert watched.learner._n_updates == 3 * 50
 
 
 def test_source_transitions_are_those_of_the_source_in_the_domains_of_its_training(sources, tmp_path):
-    watched = Watched(ReplayMix(collected=1000), sources["sac"], 70)
+    watched = Watched(ReplayMix(collected=1000), sources["sac"])
     train_with(watched.method, sources["sac"], tmp_path / "run", steps=70, prepare=watched)
     buffer = watched.experience.buffer
     x, action = buffer.observations[:200, :, 0], buffer.actions[:200, :, 0]
@@ -206,11 +206,11 @@ def test_source_transitions_are_those_of_the_source_in_the_domains_of_its_traini
 
 
 def test_what_was_collected_can_be_forgotten(sources, tmp_path):
-    watched = Watched(Gat(ratio=2, refits=1), sources["sac"], 100)
+    watched = Watched(Gat(ratio=2, refits=1), sources["sac"])
     train_with(watched.method, sources["sac"], tmp_path / "run", steps=100, prepare=watched)
     seen = watched.learner.replay_buffer.size()
     assert seen == 100
-    callbacks = watched.method.prepare(watched.learner, sources["sac"], 100)
+    callbacks = watched.method.prepare(watched.learner, sources["sac"], watched.training)
     grounded = callbacks[-1]
     assert grounded.state()["steps"] == 0
     grounded.forget()

@@ -102,8 +102,8 @@ def test_a_killed_transfer_resumes_with_the_same_result(source, carried, tmp_pat
 
 def test_fine_tuning_carries_networks_and_normalizer_and_starts_its_optimizers_afresh(source):
     world = World.of(ID).with_domain(SHIFTED, "shifted")
-    learner, _, values = fine_tuning_learner(source, world, learning_rate=1.23e-4)
-    FineTune().prepare(learner, source.policy, steps=400)
+    learner, config, values = fine_tuning_learner(source, world, learning_rate=1.23e-4)
+    FineTune().prepare(learner, source.policy, config)
     for name, tensor in learner.policy.state_dict().items():
         np.testing.assert_array_equal(tensor.numpy(), source.policy.weights[name])
     assert learner.log_ent_coef.item() == source.policy.log_ent_coef
@@ -121,7 +121,7 @@ def test_the_learning_rate_that_is_asked_for_takes_effect(source, tmp_path):
     seen = []
 
     def prepare(learner):
-        callbacks = FineTune(critic_warmup=20, collect_first=10).prepare(learner, source.policy, 100)
+        callbacks = FineTune(critic_warmup=20, collect_first=10).prepare(learner, source.policy, config)
         seen.append(learner)
         return callbacks
 
@@ -138,7 +138,7 @@ def test_the_actor_does_not_move_by_one_bit_before_the_warmup_ends_and_moves_aft
     run = run_training(
         replace(config, hyperparameters=values, steps=steps),
         tmp_path / "run",
-        prepare=lambda learner: method.prepare(learner, source.policy, 400),
+        prepare=lambda learner: method.prepare(learner, source.policy, config),
     )
     weights = run.policy.weights
     same = {
@@ -161,7 +161,7 @@ def test_fine_tuning_resumes_with_the_same_curve_wherever_it_is_cut(source, tmp_
 
     def go(out, **options):
         return run_training(
-            config, tmp_path / out, prepare=lambda learner: method.prepare(learner, source.policy, 400), **options
+            config, tmp_path / out, prepare=lambda learner: method.prepare(learner, source.policy, config), **options
         )
 
     whole = go("whole")
@@ -190,9 +190,7 @@ def test_other_algorithms_fine_tune_too(tmp_path, algo):
     config = replace(
         config, hyperparameters=method.hyperparameters(config.hyperparameters, run.policy.metadata.hyperparameters)
     )
-    fine = run_training(
-        config, tmp_path / "fine", prepare=lambda learner: method.prepare(learner, run.policy, config.steps)
-    )
+    fine = run_training(config, tmp_path / "fine", prepare=lambda learner: method.prepare(learner, run.policy, config))
     moved = [name for name, array in fine.policy.weights.items() if not np.array_equal(array, run.policy.weights[name])]
     assert any("critic" in name or "value" in name for name in moved)
     assert any("actor" in name or "action_net" in name for name in moved)
