@@ -73,6 +73,11 @@ def resolve_hyperparameters(algo: str, world: World, overrides: Mapping[str, Any
             check, words = _RULES[name]
             if not check(value):
                 raise Sim2RealError(f"hyperparameter {name} = {value!r} must be {words}.")
+    net_arch, critic = values["net_arch"], "vf" if algo == "ppo" else "qf"
+    if isinstance(net_arch, dict) and set(net_arch) != {"pi", critic}:
+        raise Sim2RealError(
+            f"hyperparameter net_arch = {net_arch!r} must have the keys pi and {critic}, for actor and critic."
+        )
     if values["activation"] not in ACTIVATIONS:
         raise unknown_name("activation", values["activation"], ACTIVATIONS)
     if values.get("buffer_size", values["batch_size"]) < values["batch_size"]:
@@ -146,13 +151,15 @@ def _switch(value: Any) -> bool:
 
 
 def _widths(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(part, list) and _widths(part) for part in value.values())
     return isinstance(value, list) and all(_whole(1)[0](width) for width in value)
 
 
 _ON_OFF: Rule = (_switch, "true or false")
 
 _RULES: Mapping[str, Rule] = {
-    "net_arch": (_widths, "a list of layer widths, like [64, 64]"),
+    "net_arch": (_widths, "a list of layer widths, like [64, 64], or one each for actor and critic, by name"),
     "n_envs": _whole(1),
     "normalize_observation": _ON_OFF,
     "normalize_reward": _ON_OFF,
