@@ -159,7 +159,8 @@ def transfer(
         typer.Option(
             metavar="NAME",
             help="finetune (--set critic_warmup=N, collect_first=N), freeze (and frozen=[hidden_1], thaw_every=N, "
-            "rate_decay=X), kickstart (weight=X, decay=X), scratch or zero-shot.",
+            "rate_decay=X), progressive or residual (as finetune, and width=N), kickstart (weight=X, decay=X), scratch "
+            "or zero-shot.",
             rich_help_panel=LEARNING,
         ),
     ] = "finetune",

@@ -40,6 +40,8 @@ _ARM_WORDS = {
     "finetune": "source policy, trained further in the target",
     "freeze": "source policy, trained further with frozen layers",
     "kickstart": "learns in the target from nothing, drawn to the source policy",
+    "progressive": "source policy, frozen, beside new columns that read its layers",
+    "residual": "source policy, frozen, and a correction learned in the target",
 }
 
 

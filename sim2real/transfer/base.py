@@ -65,6 +65,8 @@ METHODS = {
     "finetune": "finetune:FineTune",
     "freeze": "freeze:Freeze",
     "kickstart": "kickstart:Kickstart",
+    "progressive": "progressive:Progressive",
+    "residual": "residual:Residual",
     "scratch": "scratch:Scratch",
     "zero-shot": "zero_shot:ZeroShot",
 }

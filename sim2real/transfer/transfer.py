@@ -73,7 +73,8 @@ def transfer(
         policy: The source policy, or the path of its bundle or run folder.
         env: The env; the policy's own if ``None``.
         target: Name of a target, or a domain.
-        method: ``"finetune"``, ``"freeze"``, ``"kickstart"``, ``"zero-shot"`` or ``"scratch"``.
+        method: ``"finetune"``, ``"freeze"``, ``"kickstart"``, ``"progressive"``, ``"residual"``, ``"zero-shot"`` or
+            ``"scratch"``.
         steps: Target env steps of each seed of each learning arm, at least 1.
         seeds: How many paired seeds (0, 1, …), or which.
         out: The transfer's folder; ``runs/ENV-METHOD-TARGET`` if ``None``.
