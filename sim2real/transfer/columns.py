@@ -9,9 +9,9 @@ observation o = s_0 (for a critic of SAC, TD3 or TQC, observation and action),
     h_i = f(W_i h_{i-1} + U_i s_{i-1} + b_i)      drawn anew, learned; U_i = 0 for good where there are no adapters
     y   = S s_n + V h_n + b                       S the source's, frozen; V = 0 and b the source's at first, learned
 
-so that the network starts as the source's, to rounding, and the source's column stays in it. What the new column reads
-of the source's (U_i) is never read the other way. To everything else it is a network of the usual kind: bundle, export
-and compiled update know of no columns. Where the source policy has columns itself, they are its column together.
+so that the network starts as the source's, to rounding, and the source's column, which reads nothing of the new one,
+stays in it. To everything else it is a network of the usual kind: bundle, export and compiled update know of no
+columns. Where the source policy has columns itself, they are its column together.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
-from sim2real.deployment.networks import describe
+from sim2real.deployment.networks import build, describe
 from sim2real.deployment.policy import Policy
 from sim2real.errors import Sim2RealError
 from sim2real.training.fast.overlap import OverlapMixin
@@ -103,19 +103,17 @@ class Columns(FineTune):
                     f"{self.name} needs a learner with {title} {kwargs[name]}, this one has {own[name]}; give the "
                     f"hyperparameter {title} of the source policy, {network.kwargs[name]}."
                 )
-        weights, fresh = source.weights, learner.policy.state_dict()
-        for name, array in weights.items():
-            # What does not fit in another way is refused when it is copied into the learner.
-            if name in fresh and all(size <= room for size, room in zip(array.shape, fresh[name].shape, strict=True)):
-                weights[name] = _joined(array, fresh[name].numpy(), self.adapters)
-        return Policy(
-            replace(network, kwargs=kwargs),
-            source.observation_space,
-            source.action_space,
-            weights,
-            normalizer=source.normalizer,
-            metadata=source.metadata,
-        )
+        wide, spaces = replace(network, kwargs=kwargs), (source.observation_space, source.action_space)
+        fresh = {name: tensor.numpy() for name, tensor in learner.policy.state_dict().items()}
+        room = build(wide, *spaces, sum(array.size for array in fresh.values())).state_dict()
+        if {name: array.shape for name, array in fresh.items()} != {name: tuple(t.shape) for name, t in room.items()}:
+            raise Sim2RealError(
+                f"{self.name} needs a learner with the critics (n_critics, n_quantiles) and the spaces of the source "
+                f"policy."
+            )
+        small = source.weights
+        weights = {name: _joined(small[name], array, self.adapters) for name, array in fresh.items()}
+        return Policy(wide, *spaces, {**small, **weights}, normalizer=source.normalizer, metadata=source.metadata)
 
 
 def _joined(source: Array, fresh: Array, adapters: bool) -> Array:

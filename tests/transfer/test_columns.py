@@ -14,6 +14,7 @@ from trainings import assert_same_training, interrupt_at
 from sim2real.deployment.bundle import load_policy
 from sim2real.deployment.policy import Policy
 from sim2real.errors import Sim2RealError
+from sim2real.training.fast.tqc import FastTQC
 from sim2real.training.learner import make_learner, make_training_env
 from sim2real.training.train import make_config, train
 from sim2real.transfer.finetune import FineTune
@@ -221,6 +222,7 @@ def test_it_beats_zero_shot(sources, tmp_path, method):
         steps=400,
         seeds=2,
         eval_every=400,
+        eval_episodes=10,
         hyperparameters={**SMALL, "width": 16},
         out=tmp_path / "out",
     ).result["arms"]
@@ -282,6 +284,20 @@ def test_a_learner_with_other_networks_is_refused(sources, changes, message):
         with pytest.raises(Sim2RealError) as raised:
             Residual().prepare(learner, sources["sac"], 64)
     assert str(raised.value) == message
+
+
+@pytest.mark.parametrize("changes", [{"n_quantiles": 50}, {"n_quantiles": 5}, {"n_critics": 3}, {"n_critics": 1}])
+@pytest.mark.parametrize("kind", BOTH)
+def test_a_learner_with_other_critics_is_refused(kind, changes):
+    values = {**make_config(SHIFTED, algo="tqc", randomizer="none", steps=64, seed=0).hyperparameters, "net_arch": [8]}
+    with closing(make_training_env(SHIFTED, "none", values, 1)) as envs:
+        source = Policy.from_sb3(FastTQC("MlpPolicy", envs, policy_kwargs={"net_arch": [8], **changes}, device="cpu"))
+        learner = make_learner("tqc", envs, kind().hyperparameters(values, values), seed=0, steps=64)
+        with pytest.raises(Sim2RealError) as raised:
+            kind().prepare(learner, source, 64)
+    assert str(raised.value) == (
+        f"{kind.name} needs a learner with the critics (n_critics, n_quantiles) and the spaces of the source policy."
+    )
 
 
 @pytest.mark.parametrize("algo", ["sac", "td3", "ppo"])
