@@ -47,6 +47,8 @@ _ARM_WORDS = {
     "darc": "source policy, trained further in the source with the reward corrected for the target",
     "par": "source policy, trained further in both worlds, the source's rewards corrected",
     "gat": "source policy, trained further in the source with its actions grounded in the target",
+    "progressive": "source policy, frozen, beside new columns that read its layers",
+    "residual": "source policy, frozen, and a correction learned in the target",
 }
 
 

@@ -69,6 +69,11 @@ def resolve_hyperparameters(algo: str, world: World, overrides: Mapping[str, Any
     tuned = tuned_hyperparameters(algo, *_names(world))
     values = {name: value for name, value in {**tuned, **(overrides or {})}.items() if name != _BUDGET}
     check_rules(values, _RULES, "hyperparameter ")
+    net_arch, critic = values["net_arch"], "vf" if algo == "ppo" else "qf"
+    if isinstance(net_arch, dict) and set(net_arch) != {"pi", critic}:
+        raise Sim2RealError(
+            f"hyperparameter net_arch = {net_arch!r} must have the keys pi and {critic}, for actor and critic."
+        )
     if values["activation"] not in ACTIVATIONS:
         raise unknown_name("activation", values["activation"], ACTIVATIONS)
     if values.get("buffer_size", values["batch_size"]) < values["batch_size"]:
@@ -119,13 +124,15 @@ def _switch(value: Any) -> bool:
 
 
 def _widths(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(part, list) and _widths(part) for part in value.values())
     return isinstance(value, list) and all(whole(1).allows(width) for width in value)
 
 
 _ON_OFF = Rule(_switch, "true or false")
 
 _RULES: Mapping[str, Rule] = {
-    "net_arch": Rule(_widths, "a list of layer widths, like [64, 64]"),
+    "net_arch": Rule(_widths, "a list of layer widths, like [64, 64], or one each for actor and critic, by name"),
     "n_envs": whole(1),
     "normalize_observation": _ON_OFF,
     "normalize_reward": _ON_OFF,

@@ -145,12 +145,14 @@ def make_learner(
             "offset": _goal_offset(vec_env, hyperparameters["hindsight"]),
             "fraction": hyperparameters["hindsight"],
         }
+    widths = hyperparameters["net_arch"]
+    net_arch = {part: list(own) for part, own in widths.items()} if isinstance(widths, Mapping) else list(widths)
     try:
         learner: BaseAlgorithm = _LEARNERS[algo](
             "MultiInputPolicy" if is_dict else "MlpPolicy",
             vec_env,
             policy_kwargs={
-                "net_arch": list(hyperparameters["net_arch"]),
+                "net_arch": net_arch,
                 "activation_fn": _ACTIVATIONS[hyperparameters["activation"]],
             },
             seed=seed,

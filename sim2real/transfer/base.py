@@ -91,6 +91,8 @@ METHODS = {
     "kickstart": "kickstart:Kickstart",
     "par": "par:Par",
     "replay-mix": "replay_mix:ReplayMix",
+    "progressive": "progressive:Progressive",
+    "residual": "residual:Residual",
     "scratch": "scratch:Scratch",
     "zero-shot": "zero_shot:ZeroShot",
 }

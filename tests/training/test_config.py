@@ -14,6 +14,7 @@ from sim2real.training.learner import make_training_env
 from sim2real.training.train import make_config, train
 
 REACH = "sim2real_envs:sim2real/PandaReach-v0"
+WIDTHS = "a list of layer widths, like [64, 64], or one each for actor and critic, by name"
 
 
 TUNED = {
@@ -112,11 +113,25 @@ def test_values_that_cannot_be_are_refused(tmp_path):
         ("td3", "action_noise", -1, "a number of at least 0, or null"),
         ("sac", "learning_rate", 1e30, "a number above 0 and at most 1"),
         ("ppo", "gae_lambda", 1.5, "a number of at least 0 and at most 1"),
+        ("sac", "net_arch", {"pi": 8, "qf": [8]}, WIDTHS),
+        ("ppo", "net_arch", {"pi": {"pi": [8]}, "vf": [8]}, WIDTHS),
     ],
 )
 def test_every_hyperparameter_has_its_range(tmp_path, algo, name, value, words):
     message = refused(tmp_path, algo=algo, hyperparameters={name: value})
     assert message == f"hyperparameter {name} = {value!r} must be {words}."
+
+
+@pytest.mark.parametrize(("algo", "critic", "other"), [("sac", "qf", "vf"), ("td3", "qf", "vf"), ("ppo", "vf", "qf")])
+def test_actor_and_critic_may_have_widths_of_their_own(tmp_path, algo, critic, other):
+    net_arch = {"pi": [8], critic: [6, 4]}
+    small = {"net_arch": net_arch, "batch_size": 16, **({"n_steps": 16, "n_envs": 1} if algo == "ppo" else {})}
+    run = train("Pendulum-v1", algo=algo, steps=16, hyperparameters=small, eval_episodes=1, out=tmp_path / "own")
+    assert run.policy.network.kwargs["net_arch"] == net_arch
+    assert refused(tmp_path, algo=algo, hyperparameters={"net_arch": {"pi": [8], other: [6]}}) == (
+        f"hyperparameter net_arch = {{'pi': [8], '{other}': [6]}} must have the keys pi and {critic}, for actor and "
+        "critic."
+    )
 
 
 def test_a_buffer_smaller_than_a_batch_is_refused(tmp_path):

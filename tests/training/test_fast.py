@@ -199,7 +199,9 @@ def test_a_term_of_the_loss_and_rates_of_layers_are_compiled_with_the_rest(algo)
         fast.batches = lambda learner, size: sample_batch(learner, size)._replace(
             extras={"weight": torch.tensor([0.3])}
         )
-        fast.scale_rates({f"{first}.weight": 0.0, f"{first}.bias": 0.5}, {"2.weight": 0.0})
+        some = torch.randint(2, (16, 16), generator=torch.Generator().manual_seed(0))
+        elements = {"0.weight": some[:, :8], "0.bias": some[0]}
+        fast.scale_rates({f"{first}.weight": 0.0, f"{first}.bias": 0.5}, {"2.weight": 0.0, **elements})
         train_alike((fast,), 3)
         fast.scale_rates({f"{first}.weight": 1.0}, {})
         train_alike((fast,), 2, seed=1)
@@ -208,6 +210,11 @@ def test_a_term_of_the_loss_and_rates_of_layers_are_compiled_with_the_rest(algo)
         assert frozen
         for name in frozen:
             np.testing.assert_array_equal(before[name], found[-1][name])
+        for name, learned in elements.items():
+            for critic in ("policy.critic.qf0", "policy.critic.qf1"):
+                moved = before[f"{critic}.{name}"] != found[-1][f"{critic}.{name}"]
+                assert moved.any()
+                assert not moved[learned.numpy() == 0].any()
         assert not np.array_equal(before[f"policy.actor.{first}.weight"], found[-1][f"policy.actor.{first}.weight"])
     eager, compiled = found
     for name, value in eager.items():

@@ -107,7 +107,7 @@ def test_it_beats_zero_shot_and_a_finished_transfer_is_taken_up(sources, tmp_pat
         ({"frozen": ["mu"]}, "frozen = ['mu'] must be names of layers: hidden_1, hidden_2, …, output."),
         ({"thaw_every": 0}, "thaw_every = 0 must be a whole number of at least 1."),
         ({"rate_decay": 0.0}, "rate_decay = 0.0 must be a number, above 0 and at most 1."),
-        ({"critic_warmup": -1}, "critic_warmup = -1 must be a whole number that is not negative."),
+        ({"critic_warmup": -1}, "critic_warmup = -1 must be a whole number of at least 0, or null."),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings, message):

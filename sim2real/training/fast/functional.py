@@ -93,7 +93,7 @@ class Group:
         self.first: Parameters = {}
         self.second: Parameters = {}
         self.scales: Parameters = {}
-        """Factors on the learning rate by name, of those parameters that have one; set by :meth:`scale`."""
+        """Factors on the learning rate by name, of those parameters that have them; set by :meth:`scale`."""
         self.steps = 0
         if optimizer is not None:
             if type(optimizer) is not torch.optim.Adam or len(optimizer.param_groups) != 1:
@@ -151,16 +151,27 @@ class Group:
                     if p in self._optimizer.state:
                         self._optimizer.state[p]["step"].fill_(float(self.steps))
 
-    def scale(self, factors: Mapping[str, float]) -> None:
-        """Multiply the learning rate of some parameters; with 0 they keep every bit.
+    def scale(self, factors: Mapping[str, float | Tensor]) -> None:
+        """Multiply the learning rate of some parameters, or of their elements; with 0 they keep every bit.
 
         Their moments go on: with those of zero, what thaws would make steps several times too long.
 
         Args:
-            factors: By name, each at least 0; the same names in every call, as the update is compiled for them.
+            factors: By name, each at least 0: one for the whole parameter, or a tensor of its shape in the module. The
+                same names and shapes in every call, as the update is compiled for them.
         """
         for name, factor in factors.items():
-            self.scales.setdefault(name, torch.ones((), device=self.values[name].device)).fill_(factor)
+            value = self.values[name]
+            held = torch.as_tensor(factor, dtype=value.dtype, device=value.device).clone()
+            if name in self.scales and self.scales[name].shape == held.shape:
+                self.scales[name].copy_(held)
+            else:
+                self.scales[name] = held
+
+    @property
+    def scaled(self) -> tuple[tuple[str, torch.Size], ...]:
+        """Says for which parameters there are factors, and of what shape."""
+        return tuple((name, factors.shape) for name, factors in self.scales.items())
 
     @property
     def state(self) -> State:
@@ -195,7 +206,8 @@ def adam_(
         state: What is moved, and its moments.
         gradients: By the same names.
         rates: Shape (5,), from :meth:`Group.advance`. With the last at 0 parameters and moments keep every bit.
-        scales: Factors on the learning rate, from :meth:`Group.scale`.
+        scales: Factors on the learning rate, from :meth:`Group.scale`; those of elements are the same for all of an
+            ensemble.
         betas: Decay of the two moments.
         eps: Added to the denominator.
     """
@@ -209,7 +221,9 @@ def adam_(
             second.lerp_(gradient * gradient, (1.0 - betas[1]) * moving)
             values[name].sub_((scaled / correction1) * first / (second.sqrt() / correction2 + eps))
     elif rates[4]:
-        scale_of = {name: float(scales[name]) if name in scales else 1.0 for name in gradients}
+        # The fused step has one rate for a parameter: one with a factor for every element goes back a part of its way.
+        before = {name: values[name].clone() for name in gradients if name in scales and scales[name].dim()}
+        scale_of = {name: float(scales[name]) if name in scales and name not in before else 1.0 for name in gradients}
         for scale in sorted(set(scale_of.values())):
             names = [name for name in gradients if scale_of[name] == scale]
             torch._fused_adam_(
@@ -227,6 +241,8 @@ def adam_(
                 amsgrad=False,
                 maximize=False,
             )
+        for name, start in before.items():
+            values[name].copy_(torch.lerp(start, values[name], scales[name]))
 
 
 def polyak_(target: Mapping[str, Tensor], source: Mapping[str, Tensor], tau: Tensor) -> None:

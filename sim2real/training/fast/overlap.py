@@ -49,8 +49,10 @@ class OverlapMixin:
         self._losses.terms += (term,)
         self._update = None
 
-    def scale_rates(self, actor: Mapping[str, float], critic: Mapping[str, float]) -> None:
+    def scale_rates(self, actor: Mapping[str, float | Tensor], critic: Mapping[str, float | Tensor]) -> None:
         """Multiply the learning rate of some parameters, by their names in the actor and in each critic.
+
+        A factor is for a whole parameter, or a tensor of its shape, for each of its elements.
 
         Raises:
             Sim2RealError: The policy is none that the faster update is for.

@@ -195,7 +195,7 @@ class SoftMixin(OverlapMixin, OffPolicyAlgorithm):
     def _chosen_update(self) -> Update:
         if self._update is None:
             settings = [(g.betas, g.eps) for g in (self._critics, self._actor, self._entropy) if g is not None]
-            key = (self._losses.key, tuple(settings), tuple(self._critics.scales), tuple(self._actor.scales))
+            key = (self._losses.key, tuple(settings), self._critics.scaled, self._actor.scaled)
             self._update = compiled_once(key, _make_update(self._losses, settings), wanted=self.compiled)
         return self._update
 

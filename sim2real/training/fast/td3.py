@@ -120,8 +120,7 @@ class FastTD3(OverlapMixin, TD3):
         for _ in range(gradient_steps):
             self._n_updates += 1
             delayed = self._n_updates % self.policy_delay == 0
-            scaled = tuple(self._critics.scales), tuple(self._actor.scales)
-            key = (self._losses.key, tuple(settings), scaled, delayed)
+            key = (self._losses.key, tuple(settings), self._critics.scaled, self._actor.scaled, delayed)
             update = compiled_once(key, _make_update(self._losses, settings, delayed), wanted=self.compiled)
             batch = self.batches(self, batch_size)
             noise = torch.randn(batch.actions.shape, device=self.device) * self.target_policy_noise
