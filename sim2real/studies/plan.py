@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -157,9 +157,10 @@ class _Planner:
     def _check_excluded(self) -> None:
         """Note algorithms that are excluded and that nothing learns with; the other names are known from the file."""
         for entry in self._study.exclude:
-            with self._faults.noted("exclude"):
-                if "algo" in entry and entry["algo"] not in self._algos:
-                    raise unknown_name("algo", str(entry["algo"]), sorted(self._algos))
+            for algo in entry.get("algo", ()):
+                with self._faults.noted("exclude"):
+                    if algo not in self._algos:
+                        raise unknown_name("algo", str(algo), sorted(self._algos))
 
     def carry(self, name: str, source: Source) -> None:
         """Plan the transfers of a policy that is there."""
@@ -216,9 +217,9 @@ class _Planner:
             wanted = [
                 {**labels, "target": target, "method": method, "steps": steps}
                 for method in study.methods
-                for steps in study.steps
+                for steps in study.sources[labels["source"]].budgets or study.steps
             ]
-            wanted = [cell for cell in wanted if not any(entry.items() <= cell.items() for entry in study.exclude)]
+            wanted = [cell for cell in wanted if not any(_among(cell, entry) for entry in study.exclude)]
             if not wanted:
                 continue
             some = True
@@ -381,6 +382,11 @@ class _Planner:
         origin = f" from {', '.join(parts)}" if method.uses_source else f", {labels['algo']}"
         budget = f", {labels['steps']:,} steps" if method.learns else ""
         return f"{name}{origin} in {labels['target']}{budget}, seed {seed}"
+
+
+def _among(cell: Mapping[str, Any], entry: Mapping[str, Sequence[str | int]]) -> bool:
+    """Return whether a cell is one of those that are excluded."""
+    return all(cell[key] in values for key, values in entry.items())
 
 
 def _place(labels: Mapping[str, Any]) -> str:

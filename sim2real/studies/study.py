@@ -4,7 +4,7 @@
 
     description: does it pay to come from another arm?
     sources:                       # where policies come from: a training, or a policy that is there
-      panda: {env: "sim2real_envs:sim2real/PandaReach-v0", steps: 10000}
+      panda: {env: "sim2real_envs:sim2real/PandaReach-v0", steps: 10000}    # and budgets, where it has others
       shipped: {policy: KukaReach}
     randomizers: {none: none, uniform: uniform}    # of the trainings; uniform alone if left out
     algorithms: [sac]                              # of the trainings; what is tuned if left out
@@ -19,7 +19,7 @@
     seeds: 3                       # paired: the source of seed 1 is carried over with seed 1
     robustness: {sweep: [payload, [payload, action_delay]]}    # of each cell's policies, parameters from end to end
     videos: {episodes: 2}          # of each cell: the source policy, zero-shot, scratch and the method side by side
-    exclude: [{source: shipped, target: kuka}]
+    exclude: [{source: shipped, target: kuka}, {target: hard, steps: [1000, 3000]}]
 
 ``eval_every`` and ``eval_episodes`` are those of a training; ``hyperparameters`` override the tuned ones of both
 learning arms, and those of a source in its entry. Paths are relative to the file's folder.
@@ -27,7 +27,7 @@ learning arms, and those of a source in its entry. Paths are relative to the fil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,7 +55,7 @@ _KEYS = (
     "videos",
     "exclude",
 )
-_SOURCE_KEYS = ("policy", "env", "kwargs", "domain_file", "steps", "hyperparameters")
+_SOURCE_KEYS = ("policy", "env", "kwargs", "domain_file", "steps", "hyperparameters", "budgets")
 _TARGET_KEYS = ("target", "domain", "env", "kwargs", "domain_file", "targets_file")
 _SWEEP_KEYS = ("sweep", "points", "episodes")
 _EXCLUDE_KEYS = ("source", "randomizer", "algo", "target", "method", "steps")
@@ -127,6 +127,8 @@ class Source:
     """Env steps of a training; the tuned number if ``None``."""
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     """Overrides of the tuned ones."""
+    budgets: tuple[int, ...] = ()
+    """Target budgets of its transfers; those of the study if there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,8 +179,8 @@ class Study:
     """Episodes at each value."""
     film_episodes: int
     """Episodes of a cell's film; 0 for no films."""
-    exclude: tuple[Mapping[str, Any], ...]
-    """Combinations that are left out, each by some of their names."""
+    exclude: tuple[Mapping[str, Sequence[str | int]], ...]
+    """Combinations that are left out, each by some of their names: one or several of a kind."""
 
 
 def read_study(path: str | Path, faults: Faults | None = None) -> Study:
@@ -215,7 +217,8 @@ def read_study(path: str | Path, faults: Faults | None = None) -> Study:
         film_episodes=read.count("videos", "episodes", 2) if content.get("videos") else 0,
         exclude=tuple(read.exclude()),
     )
-    for key in ("sources", "targets", "methods", "steps"):
+    budgeted = study.sources and all(source.budgets for source in study.sources.values())
+    for key in ("sources", "targets", "methods", *(() if budgeted else ("steps",))):
         with found.noted():
             if key not in content:
                 raise Sim2RealError(f"{key} is missing; a study needs at least one.")
@@ -273,12 +276,17 @@ class Reader:
                 world=self.world(fields),
                 steps=fields.get("steps"),
                 hyperparameters=self.mapping(fields, "hyperparameters", "source"),
+                budgets=tuple(self.items("budgets", int, fields)),
             )
         for key in ("steps", "hyperparameters"):
             if key in fields:
                 raise Sim2RealError(f"{key} is for a training; the policy is there already.")
         place = self._folder / str(policy)
-        return Source(policy=str(place) if place.exists() else str(policy), world=self.world(fields))
+        return Source(
+            policy=str(place) if place.exists() else str(policy),
+            world=self.world(fields),
+            budgets=tuple(self.items("budgets", int, fields)),
+        )
 
     def randomizer(self, name: str, entry: Any) -> RandomizerSpec:
         """Return the randomizer of an entry: a name or a description."""
@@ -324,13 +332,14 @@ class Reader:
         check_plain(settings, "settings")
         return _name(settings.pop("method", name)), settings
 
-    def items(self, key: str, kind: type) -> list[Any]:
-        """Return the entries of a list, or the one that stands for it."""
-        given = self._content.get(key)
+    def items(self, key: str, kind: type, fields: Mapping[str, Any] | None = None) -> list[Any]:
+        """Return the entries of a list, of the file or of an entry, or the one that stands for it."""
+        content = self._content if fields is None else fields
+        given = content.get(key)
         listed = given if isinstance(given, list) else [] if given is None else [given]
         found: list[Any] = []
         with self._faults.noted():
-            if key in self._content and not listed:
+            if key in content and not listed:
                 raise Sim2RealError(f"{key} = {given!r} names none.")
         for entry in listed:
             with self._faults.noted():
@@ -420,8 +429,8 @@ class Reader:
 
         return self._faults.attempt(read, default, key)
 
-    def exclude(self) -> Iterator[Mapping[str, Any]]:
-        """Yield the combinations that are left out."""
+    def exclude(self) -> Iterator[Mapping[str, Sequence[str | int]]]:
+        """Yield the combinations that are left out, each value a list."""
         entries = self._content.get("exclude") or []
         with self._faults.noted("exclude"):
             if not isinstance(entries, list):
@@ -431,16 +440,28 @@ class Reader:
                 "randomizer": self._names("randomizers", {"uniform": None}),
                 "target": self._names("targets"),
                 "method": self._names("methods"),
-                "steps": self._names("steps"),
+                "steps": [*self._names("steps"), *self._budgets()],
             }
             for entry in entries:
                 with self._faults.noted("exclude"):
-                    for key, value in check_keys(entry, _EXCLUDE_KEYS, "an entry").items():
-                        if not isinstance(value, (str, int)):
-                            raise Sim2RealError(f"{key} = {value!r} must be one name or number.")
-                        if key in known and value not in known[key]:
-                            raise unknown_name(key, value, map(str, known[key]))
-                    yield entry
+                    listed = {
+                        key: value if isinstance(value, list) else [value]
+                        for key, value in check_keys(entry, _EXCLUDE_KEYS, "an entry").items()
+                    }
+                    for key, values in listed.items():
+                        for value in values:
+                            if not isinstance(value, (str, int)):
+                                raise Sim2RealError(f"{key} = {value!r} must be a name or a number.")
+                            if key in known and value not in known[key]:
+                                raise unknown_name(key, value, map(str, known[key]))
+                    yield listed
+
+    def _budgets(self) -> list[Any]:
+        """Return the budgets that sources have of their own, faulty ones included."""
+        sources = self._content.get("sources")
+        entries = sources.values() if isinstance(sources, Mapping) else ()
+        given = [entry.get("budgets", []) for entry in entries if isinstance(entry, Mapping)]
+        return [budget for budgets in given for budget in (budgets if isinstance(budgets, list) else [budgets])]
 
 
 def _name(name: Any) -> str:

@@ -155,7 +155,9 @@ def test_every_fault_of_one_training_is_listed(tmp_path):
         ({"targets": ["nominal", "nominal"]}, "targets: ['nominal', 'nominal']: a name stands twice."),
         ({"methods": ["finetune", "scratch"]}, "scratch is run beside every method; leave it out."),
         ({"randomizers": {"a": 5}}, "randomizers: a: 5 must be the name of a randomizer or a mapping."),
-        ({"exclude": [{"target": ["far"]}]}, "exclude: target = ['far'] must be one name or number."),
+        ({"exclude": [{"target": ["mars"]}]}, "exclude: unknown target 'mars'."),
+        ({"exclude": [{"target": {"far": 1}}]}, "exclude: target = {'far': 1} must be a name or a number."),
+        ({"sources": {"own": {**GRID["sources"]["own"], "budgets": [0]}}}, "budgets: 0 must be a whole number"),
         ({"exclude": [{"algo": "ppoo", "target": "far"}]}, "exclude: unknown algo 'ppoo'. Known: sac."),
         ({"targets": {"a": {"env": ID, "kwargs": {"width": math.nan}}}}, "env: kwargs: width = nan must be finite."),
         (
@@ -201,6 +203,26 @@ def test_a_cell_of_ppo_is_named_by_the_rollouts_it_takes(tmp_path):
     with pytest.raises(Sim2RealError, match="another budget is 128 steps, too: ppo learns from whole rollouts"):
         plan(tmp_path, **axes, steps=[130, 150])
     assert not plan(tmp_path, **axes, steps=[150, 300], exclude=[{"steps": 150}]).cells[1:]
+
+
+def test_a_source_may_have_budgets_of_its_own(tmp_path, monkeypatch):
+    own = GRID["sources"]["own"]
+    sources = {"own": own, "slow": {**own, "steps": 300, "budgets": [200, 400]}}
+    found = {(cell.labels["source"], cell.labels["steps"]) for cell in plan(tmp_path, sources=sources).cells}
+    assert found == {("own", 120), ("slow", 200), ("slow", 400)}
+    monkeypatch.delitem(GRID, "steps")
+    assert {cell.labels["steps"] for cell in plan(tmp_path, sources={"slow": sources["slow"]}).cells} == {200, 400}
+
+
+def test_several_names_of_a_kind_are_left_out_at_once(tmp_path):
+    axes = {"methods": ["finetune", "freeze", "kickstart"], "steps": [120, 240]}
+    gone = {"method": ["freeze", "kickstart"], "steps": [240], "target": "far"}
+    kept = {
+        (cell.labels["target"], cell.labels["method"], cell.labels["steps"])
+        for cell in plan(tmp_path, **axes, exclude=[gone]).cells
+    }
+    assert len(kept) == 2 * 3 * 2 - 2
+    assert {key for key in kept if key[0] == "far" and key[2] == 240} == {("far", "finetune", 240)}
 
 
 def test_the_example_of_the_documentation_is_a_study(tmp_path):
