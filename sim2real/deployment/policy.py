@@ -185,9 +185,12 @@ class Policy:
         own = self.module.state_dict()
         shapes = {name: tensor.shape for name, tensor in own.items()}
         if {name: tensor.shape for name, tensor in model.policy.state_dict().items()} != shapes:
+            mine, its = self.network.kwargs, other.kwargs
+            names = [name for name in its if its[name] != mine.get(name)]
+            differ = [f"{name} is {its[name]}, the policy's {mine.get(name)}" for name in names]
             raise Sim2RealError(
-                f"the model's networks differ: net_arch is {other.kwargs['net_arch']}, the policy's "
-                f"{self.network.kwargs['net_arch']}; build the model with policy_kwargs=policy.network.policy_kwargs."
+                f"the model's networks differ: {'; '.join(differ) or 'they have other sizes'}; build the model with "
+                "policy_kwargs=policy.network.policy_kwargs."
             )
         model.policy.load_state_dict(own)
         self.copy_entropy_into(model)

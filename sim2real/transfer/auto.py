@@ -86,9 +86,9 @@ class Auto(TransferMethod):
             known = [name for name in METHODS if name not in (self.name, Scratch.name, ZeroShot.name)]
             raise unknown_name("transferred learner of auto", self.method, known)
 
-    def check(self, steps: int) -> None:
-        """Check that the transferred learner's settings fit the budget."""
-        find_method(self.method)().check(steps)
+    def check(self, steps: int, source: Mapping[str, Any]) -> None:
+        """Check the same for the transferred learner."""
+        find_method(self.method)().check(steps, source)
 
     def source_steps(self, steps: int) -> int:
         """Return those of the transferred learner."""
@@ -373,9 +373,10 @@ class Gate(BaseCallback):
         if turn.arm == ZeroShot.name:
             scaled: Array = learner.policy.scale_action(self._source.predict(originals))
             return scaled
+        if not turn.deterministic:
+            return exploring(rival)(originals)
         normalize = rival.get_vec_normalize_env()
-        seen = originals if normalize is None else normalize.normalize_obs(originals)
-        return deterministic(rival, seen) if turn.deterministic else exploring(rival)(seen)
+        return deterministic(rival, originals if normalize is None else normalize.normalize_obs(originals))
 
     def _originals(self, observations: Any) -> Any:
         """Return the present observations as the envs gave them."""

@@ -37,8 +37,12 @@ class TransferMethod:
     def __post_init__(self) -> None:
         check_rules(vars(self), self.rules)
 
-    def check(self, steps: int) -> None:
-        """Check that the settings fit a target budget; any does where a method has nothing to say.
+    def check(self, steps: int, source: Mapping[str, Any]) -> None:
+        """Check that the settings fit a target budget and a source policy, before anything is built.
+
+        Args:
+            steps: The target budget.
+            source: The hyperparameters that the source policy was trained with, as far as they are known.
 
         Raises:
             Sim2RealError: They do not.
@@ -144,12 +148,16 @@ def fresh_hyperparameters(tuned: Mapping[str, Any], source: Mapping[str, Any]) -
     return values
 
 
-def carry_normalizer(source: Policy, learner: BaseAlgorithm) -> None:
-    """Let a learner see observations normalized as the source policy does, from now on and for good.
+def carry_normalizer(source: Policy, learner: BaseAlgorithm, *, on: bool = False) -> None:
+    """Let a learner see observations normalized as the source policy does.
 
-    The same observation then goes on meaning the same to the source's networks.
+    Args:
+        source: The source policy.
+        learner: The learner.
+        on: Whether the statistics go on, weighted by the observations that they are of; else they stay for good, so
+            that the same observation goes on meaning the same to the source's networks.
     """
     normalize = learner.get_vec_normalize_env()
     if normalize is not None and source.normalizer is not None:
         source.normalizer.into_vec_normalize(normalize)
-        normalize.training = False
+        normalize.training = on

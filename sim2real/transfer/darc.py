@@ -34,8 +34,9 @@ from sim2real.deployment.policy import Policy
 from sim2real.rules import Rule, number
 from sim2real.training.fast.update import Batch, sample_batch
 from sim2real.training.train import TrainingConfig
+from sim2real.transfer.learns_in_source import FIRST, LearnsInSource
 from sim2real.transfer.models import Beside, Standardize, mlp
-from sim2real.transfer.source import FIRST, LearnsInSource, SourceExperience
+from sim2real.transfer.source import SourceExperience
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,12 +26,11 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import set_random_seed
 from torch import Tensor
-from torch.distributions import Normal, kl_divergence
 
 from sim2real.deployment.policy import Policy
 from sim2real.rules import Rule, whole
 from sim2real.training.train import TrainingConfig
-from sim2real.transfer.base import carry_normalizer
+from sim2real.transfer.divergence import policy_divergence
 from sim2real.transfer.finetune import FineTune
 from sim2real.transfer.source import check_world, source_env
 
@@ -39,7 +38,6 @@ Array = NDArray[Any]
 
 _BATCH = 256
 _LEARNING_RATE = 1e-3
-_TD3_STD = 0.2
 _SPREAD = 0.3
 """Standard deviation of the actions around the source's that its values are learned of, in halves of the range."""
 
@@ -67,9 +65,9 @@ class Distill(FineTune):
     updates: int = 4_000
     """Gradient steps of the distillation."""
 
-    def source_steps(self, steps: int) -> int:  # noqa: ARG002
+    def source_steps(self, steps: int) -> int:
         """Return how many it collects."""
-        return self.collected
+        return self.collected + super().source_steps(steps)
 
     def hyperparameters(self, tuned: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of fine-tuning, with the student's networks."""
@@ -87,9 +85,9 @@ class Distill(FineTune):
         """
         assert source is not None
         check_world(source)
-        carry_normalizer(source, learner)
         source.copy_entropy_into(learner)
-        return [Distillation(source, self.collected, self.updates), self.warmup(training.steps)]
+        beside = self._beside(learner, source, training)
+        return [Distillation(source, self.collected, self.updates), *beside, self._warmup(training.steps)]
 
 
 class Distillation(BaseCallback):
@@ -151,32 +149,6 @@ class Distillation(BaseCallback):
                 wanted = _values(teacher.critic, batch, actions)
             found = _values(learner.critic, batch, actions)
         return divergence, (found - wanted).square().mean() / (wanted.var() + 1e-6)
-
-
-def policy_divergence(teacher: Any, student: Any, observations: Any) -> Tensor:
-    """Return KL(teacher ‖ student) [nats] for every observation of a batch, shape (B,); no gradient for the teacher.
-
-    Args:
-        teacher: SB3's policy of one of our algorithms.
-        student: Of the same algorithm.
-        observations: Normalized, as the policies' ``obs_to_tensor`` returns them.
-    """
-    with torch.no_grad():
-        wanted = _distributions(teacher, observations)
-    pairs = zip(wanted, _distributions(student, observations), strict=True)
-    parts = [kl_divergence(*pair) for pair in pairs]
-    return torch.stack([part.flatten(1).sum(1) if part.dim() > 1 else part for part in parts]).sum(0)
-
-
-def _distributions(policy: Any, observations: Any) -> list[Any]:
-    """Return those of the parts of an action; one where it is a vector of numbers."""
-    if isinstance(policy, ActorCriticPolicy):
-        found = policy.get_distribution(observations).distribution
-        return found if isinstance(found, list) else [found]
-    if hasattr(policy.actor, "get_action_dist_params"):
-        mean, log_std, _ = policy.actor.get_action_dist_params(observations)
-        return [Normal(mean, log_std.exp())]
-    return [Normal(policy.actor(observations), _TD3_STD)]
 
 
 def _values(critic: Any, observations: Any, actions: Tensor) -> Tensor:

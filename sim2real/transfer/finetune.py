@@ -7,7 +7,9 @@ about the target drives a good actor away (Stable-Baselines3 issues 435 and 1916
 2. critic warm-up: for the first ``critic_warmup`` steps the critic learns with the actor frozen;
 3. fresh optimizers, so that the moments of the source's gradients do not act in the target;
 4. a learning rate that takes effect, since the learner is built anew with it;
-5. the normalizer carried and frozen, so that the same observation goes on meaning the same to the networks.
+5. the normalizer carried and frozen, so that the same observation goes on meaning the same to the networks; it may also
+   go on from the source's statistics (``blend``) or begin anew (``refit``), which is another result each;
+6. if wanted, a share of source transitions in every batch, so that what was learned there is not forgotten.
 """
 
 from __future__ import annotations
@@ -27,10 +29,14 @@ from stable_baselines3.td3.policies import TD3Policy
 
 from sim2real.deployment.policy import Policy
 from sim2real.errors import Sim2RealError
-from sim2real.rules import Rule, whole
+from sim2real.rules import Rule, number, whole
 from sim2real.training.fast.soft import SoftMixin
 from sim2real.training.train import TrainingConfig
 from sim2real.transfer.base import TransferMethod, carry_normalizer
+from sim2real.transfer.source import SourceExperience, exploring, mix
+
+NORMALIZERS = ("carry", "blend", "refit")
+_SOURCE_STEPS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +44,12 @@ class FineTune(TransferMethod):
     """Goes on learning in the target from the source's actor and critic."""
 
     name: ClassVar[str] = "finetune"
-    rules: ClassVar[Mapping[str, Rule]] = {"critic_warmup": whole(0, none=True), "collect_first": whole(0, none=True)}
+    rules: ClassVar[Mapping[str, Rule]] = {
+        "critic_warmup": whole(0, none=True),
+        "collect_first": whole(0, none=True),
+        "normalizer": Rule(NORMALIZERS.__contains__, f"one of {', '.join(NORMALIZERS)}"),
+        "source_share": number(0.0, 1.0, below=True),
+    }
 
     critic_warmup: int | None = None
     """Steps in which the actor is frozen; a tenth of the budget, at most 500, if ``None``."""
@@ -46,7 +57,13 @@ class FineTune(TransferMethod):
     """Steps before the first update of an off-policy learner, in which the source policy acts; a tenth of the budget,
     at most 100, if ``None``."""
 
-    def check(self, steps: int) -> None:
+    normalizer: str = "carry"
+    """What becomes of the source's statistics of observations: they stay (``"carry"``), go on, weighted by how many
+    observations they are of (``"blend"``), or are forgotten (``"refit"``)."""
+    source_share: float = 0.0
+    """Share of source transitions in every batch; they are collected before the first update."""
+
+    def check(self, steps: int, source: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Check that the budget goes on after both warm-ups.
 
         Raises:
@@ -58,6 +75,10 @@ class FineTune(TransferMethod):
                 raise Sim2RealError(
                     f"{name} = {value} leaves nothing of the budget of {steps} steps; lower it or raise steps."
                 )
+
+    def source_steps(self, steps: int) -> int:  # noqa: ARG002
+        """Return how many are collected for the share of source transitions."""
+        return _SOURCE_STEPS if self.source_share else 0
 
     def hyperparameters(self, tuned: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
         """Return the tuned ones, with the source's networks and normalization and no random warm-up."""
@@ -73,10 +94,20 @@ class FineTune(TransferMethod):
         """Copy networks and normalizer; return the callback that freezes and thaws the actor."""
         assert source is not None
         source.copy_into(learner)
-        carry_normalizer(source, learner)
-        return [self.warmup(training.steps)]
+        return [*self._beside(learner, source, training), self._warmup(training.steps)]
 
-    def warmup(self, steps: int) -> CriticWarmup:
+    def _beside(self, learner: BaseAlgorithm, source: Policy, training: TrainingConfig) -> list[BaseCallback]:
+        """Give a learner the source's normalizer and a share of source transitions; return what collects these."""
+        if self.normalizer != "refit":
+            carry_normalizer(source, learner, on=self.normalizer == "blend")
+        if not self.source_share:
+            return []
+        act = exploring(learner, source)
+        experience = SourceExperience(source, learner, steps=training.steps, first=_SOURCE_STEPS, act=act)
+        mix(learner, experience, self.source_share)
+        return [experience]
+
+    def _warmup(self, steps: int) -> CriticWarmup:
         """Return the callback that freezes and thaws the actor, for a target budget."""
         warmup = min(steps // 10, 500) if self.critic_warmup is None else self.critic_warmup
         collect = min(steps // 10, 100) if self.collect_first is None else self.collect_first

@@ -1,7 +1,8 @@
 """Fine-tuning with frozen layers: what the source has learned of seeing stays, what it does about it changes.
 
 The first layers of a network hold what is general, the last what is special (Yosinski et al., 2014, "How transferable
-are features in deep neural networks?"). With ``thaw_every`` the frozen layers thaw one after the other, from the last
+are features in deep neural networks?"). Layers are counted in actor and critics each, so one with fewer has thawed
+sooner. With ``thaw_every`` the frozen layers thaw one after the other, from the last
 to the first, and with ``rate_decay`` = d a layer learns at d times the rate of the one behind it: gradual unfreezing
 and discriminative fine-tuning of Howard & Ruder (2018, section 3), whose d is 1/2.6.
 """
@@ -9,7 +10,7 @@ and discriminative fine-tuning of Howard & Ruder (2018, section 3), whose d is 1
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,6 +21,8 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 
 from sim2real.deployment.policy import Policy
 from sim2real.errors import Sim2RealError
+from sim2real.rules import Rule, number, whole
+from sim2real.training.fast.update import check_changeable
 from sim2real.training.train import TrainingConfig
 from sim2real.transfer.finetune import FineTune
 
@@ -27,32 +30,62 @@ OUTPUT = "output"
 """Name of the last layer; those before it are hidden_1, hidden_2, …"""
 
 
+def _are_layers(value: Any) -> bool:
+    return value is None or (isinstance(value, (list, tuple)) and all(map(_is_layer, value)))
+
+
+def _is_layer(name: Any) -> bool:
+    return isinstance(name, str) and re.fullmatch(rf"hidden_[1-9]\d*|{OUTPUT}", name) is not None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Freeze(FineTune):
     """Fine-tunes with some layers of actor and critics frozen, for good or for a time."""
 
     name: ClassVar[str] = "freeze"
+    rules: ClassVar[Mapping[str, Rule]] = {
+        **FineTune.rules,
+        "frozen": Rule(_are_layers, f"names of layers, hidden_1, hidden_2, …, {OUTPUT}, or null"),
+        "thaw_every": whole(1, none=True),
+        "rate_decay": number(0.0, 1.0, above=True),
+    }
 
     frozen: Sequence[str] | None = None
     """Names of the frozen layers, ``hidden_1``, ``hidden_2``, …, ``output``; all hidden ones if ``None``."""
     thaw_every: int | None = None
     """Steps after each of which one more frozen layer thaws, the last first; none does if ``None``."""
     rate_decay: float = 1.0
-    """Factor from the learning rate of a layer to that of the one before it, above 0, at most 1."""
+    """Factor from the learning rate of a layer to that of the one before it."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        frozen: Any = self.frozen
-        if frozen is not None:
-            if isinstance(frozen, str) or not isinstance(frozen, (list, tuple)) or not all(map(_is_layer, frozen)):
-                raise Sim2RealError(f"frozen = {frozen!r} must be names of layers: hidden_1, hidden_2, …, {OUTPUT}.")
-            object.__setattr__(self, "frozen", list(frozen))
-        every = self.thaw_every
-        if every is not None and (isinstance(every, bool) or not isinstance(every, int) or every < 1):
-            raise Sim2RealError(f"thaw_every = {every!r} must be a whole number of at least 1.")
-        decay = self.rate_decay
-        if isinstance(decay, bool) or not isinstance(decay, (int, float)) or not 0.0 < decay <= 1.0:
-            raise Sim2RealError(f"rate_decay = {decay!r} must be a number, above 0 and at most 1.")
+    def check(self, steps: int, source: Mapping[str, Any]) -> None:
+        """Check that there are such layers, and that something is learned within the budget.
+
+        Raises:
+            Sim2RealError: It is not so.
+        """
+        super().check(steps, source)
+        if "net_arch" not in source:  # it is found when the networks are there
+            return
+        net_arch = source["net_arch"]
+        widths = net_arch.values() if isinstance(net_arch, Mapping) else [net_arch]
+        self._check_layers(max(len(part) for part in widths), steps)
+
+    def _check_layers(self, hidden: int, steps: int) -> Sequence[str]:
+        """Return the names of the frozen layers, of networks with so many hidden ones."""
+        names = [*(f"hidden_{index}" for index in range(1, hidden + 1)), OUTPUT]
+        frozen = names[:-1] if self.frozen is None else self.frozen
+        for name in frozen:
+            if name not in names:
+                raise Sim2RealError(f"frozen = {list(frozen)}: the networks have the layers {', '.join(names)}.")
+        if set(frozen) == set(names):
+            if self.thaw_every is None:
+                raise Sim2RealError("with all layers frozen nothing is learned; leave one out, or give thaw_every.")
+            if self.thaw_every >= steps:
+                raise Sim2RealError(
+                    f"thaw_every = {self.thaw_every} thaws nothing within {steps} steps, and all layers are frozen; "
+                    f"lower it."
+                )
+        return frozen
 
     def prepare(
         self, learner: BaseAlgorithm, source: Policy | None, training: TrainingConfig
@@ -64,19 +97,17 @@ class Freeze(FineTune):
         """
         callbacks = super().prepare(learner, source, training)
         networks = _layers(learner)
-        count = {name: len(layers) for name, layers in networks.items()}
-        hidden = max(count.values()) - 1
-        names = [*(f"hidden_{index}" for index in range(1, hidden + 1)), OUTPUT]
-        frozen = names[:-1] if self.frozen is None else self.frozen
-        for name in frozen:
-            if name not in names:
-                raise Sim2RealError(f"frozen = {list(frozen)}: the networks have the layers {', '.join(names)}.")
-        if self.thaw_every is None and len(set(frozen)) == len(names):
-            raise Sim2RealError("with all layers frozen nothing is learned; leave one out, or give thaw_every.")
-        return [*callbacks, _Thaw(networks, frozen, self.thaw_every, self.rate_decay)]
+        hidden = max(len(layers) for layers in networks.values()) - 1
+        frozen = self._check_layers(hidden, training.steps)
+        rates = _Rates(networks, frozen, self.thaw_every, self.rate_decay)
+        if isinstance(learner.policy, ActorCriticPolicy):
+            _scale_steps(learner.policy, rates.factors)
+        else:
+            check_changeable(getattr(learner, "_unsupported", None))
+        return [*callbacks, rates]
 
 
-class _Thaw(BaseCallback):
+class _Rates(BaseCallback):
     """Sets the learning rate of every layer, as a function of the step.
 
     Args:
@@ -96,21 +127,33 @@ class _Thaw(BaseCallback):
         super().__init__()
         self._networks, self._frozen, self._every, self._decay = networks, frozen, every, decay
         self._step = 0
-
-    def _on_training_start(self) -> None:
-        if isinstance(self.model.policy, ActorCriticPolicy):
-            _scale_steps(self.model.policy, self._factors)
+        self._frozen_before: set[str] = set()
 
     def _on_rollout_start(self) -> None:
         model: Any = self.model
         self._step = model.num_timesteps
         if not isinstance(model.policy, ActorCriticPolicy):
-            model.scale_rates(self._factors("actor"), self._factors("critic"))
+            model.scale_rates(self.factors("actor"), self.factors("critic"))
+        else:
+            self._forget_moments_of_thawed()
+        for network, layers in self._networks.items():
+            factors = self.factors(network)
+            frozen = sum(all(factors[name] == 0.0 for name in layer) for layer in layers)
+            self.logger.record(f"freeze/frozen_layers_{network}", frozen)
+
+    def _forget_moments_of_thawed(self) -> None:
+        """Let Adam begin anew with what thaws: with moments of zero its first steps would be several times too long."""
+        model: Any = self.model
+        frozen = {name for name, factor in {**self.factors("actor"), **self.factors("critic")}.items() if not factor}
+        for name, parameter in model.policy.named_parameters():
+            if name in self._frozen_before - frozen:
+                model.policy.optimizer.state.pop(parameter, None)
+        self._frozen_before = frozen
 
     def _on_step(self) -> bool:
         return True
 
-    def _factors(self, network: str) -> dict[str, float]:
+    def factors(self, network: str) -> dict[str, float]:
         """Return the factor on the learning rate of every parameter."""
         layers = self._networks[network]
         names = [*(f"hidden_{index}" for index in range(1, len(layers))), OUTPUT]
@@ -121,10 +164,6 @@ class _Thaw(BaseCallback):
         for depth, (name, parameters) in enumerate(zip(reversed(names), reversed(layers), strict=True)):
             found |= dict.fromkeys(parameters, 0.0 if name in still else self._decay**depth)
         return found
-
-
-def _is_layer(name: Any) -> bool:
-    return isinstance(name, str) and re.fullmatch(rf"hidden_[1-9]\d*|{OUTPUT}", name) is not None
 
 
 def _layers(learner: BaseAlgorithm) -> dict[str, list[list[str]]]:
@@ -156,9 +195,22 @@ def _names(prefix: str, layer: torch.nn.Module) -> list[str]:
 
 
 def _scale_steps(policy: ActorCriticPolicy, factors: Any) -> None:
-    """Let every step of an optimizer go only a part of its way, parameter by parameter."""
+    """Let every step of an optimizer go only a part of its way, parameter by parameter.
+
+    What goes no way at all has no gradient, so that it has no part in the norm by which gradients are clipped.
+    """
     parameters = dict(policy.named_parameters())
     before: dict[str, torch.Tensor] = {}
+
+    def masked(name: str) -> Callable[[torch.Tensor], torch.Tensor | None]:
+        def hook(gradient: torch.Tensor) -> torch.Tensor | None:
+            factor = {**factors("actor"), **factors("critic")}.get(name)
+            return torch.zeros_like(gradient) if factor == 0.0 else None
+
+        return hook
+
+    for name, parameter in parameters.items():
+        parameter.register_hook(masked(name))  # type: ignore[no-untyped-call]
 
     def remember(*_: Any) -> None:
         before.update({name: p.detach().clone() for name, p in parameters.items()})
@@ -166,9 +218,7 @@ def _scale_steps(policy: ActorCriticPolicy, factors: Any) -> None:
     def go_back(*_: Any) -> None:
         with torch.no_grad():
             for name, factor in {**factors("actor"), **factors("critic")}.items():
-                if factor == 0.0:
-                    parameters[name].copy_(before[name])
-                elif factor != 1.0:
+                if 0.0 < factor < 1.0:
                     parameters[name].copy_(torch.lerp(before[name], parameters[name], factor))
 
     policy.optimizer.register_step_pre_hook(remember)

@@ -33,8 +33,9 @@ from sim2real.deployment.policy import Policy
 from sim2real.rules import Rule, number, whole
 from sim2real.training.fast.update import Batch, sample_batch
 from sim2real.training.train import TrainingConfig
+from sim2real.transfer.learns_in_source import FIRST, LearnsInSource
 from sim2real.transfer.models import Fitted, Standardize, mlp
-from sim2real.transfer.source import FIRST, LearnsInSource, SourceExperience, exploring
+from sim2real.transfer.source import SourceExperience, exploring
 
 Array = NDArray[Any]
 

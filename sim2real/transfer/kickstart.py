@@ -18,7 +18,7 @@ The learner's networks need not be those of the source. It sees observations nor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -28,18 +28,19 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from torch import Tensor
-from torch.distributions import kl_divergence
 
 from sim2real.deployment.policy import Policy
 from sim2real.errors import Sim2RealError
+from sim2real.rules import Rule, number
 from sim2real.training.fast.functional import Parameters
 from sim2real.training.fast.soft import SoftLosses
 from sim2real.training.fast.td3 import FastTD3, TD3Losses
 from sim2real.training.fast.update import Batch, sample_batch
 from sim2real.training.train import TrainingConfig
-from sim2real.transfer.base import TransferMethod, carry_normalizer
+from sim2real.transfer.base import TransferMethod, carry_normalizer, fresh_hyperparameters
+from sim2real.transfer.divergence import DETERMINISTIC_STD, policy_divergence
 
-_TD3_STD = 0.2  # of Fujimoto et al. (2018), in halves of the action range
+_LOG_EVERY = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,27 +48,25 @@ class Kickstart(TransferMethod):
     """Learns from nothing in the target, drawn to the source policy's actions."""
 
     name: ClassVar[str] = "kickstart"
+    rules: ClassVar[Mapping[str, Rule]] = {"weight": number(0.0, 1e9), "decay": number(0.0, 1.0, above=True)}
 
     weight: float = 1.0
-    """λ at first [return per nat], not negative."""
+    """λ at first [return per nat]."""
     decay: float = 0.5
-    """Share of the budget after which λ is 0, above 0, at most 1."""
+    """Share of the budget after which λ is 0."""
 
-    def __post_init__(self) -> None:
-        for name, low, high in (("weight", 0.0, 1e9), ("decay", 0.0, 1.0)):
-            value = getattr(self, name)
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not number or not low <= value <= high or (name == "decay" and value == 0.0):
-                least = "above" if name == "decay" else "at least"
-                raise Sim2RealError(f"{name} = {value!r} must be a number, {least} {low:g} and at most {high:g}.")
+    def check(self, steps: int, source: Mapping[str, Any]) -> None:  # noqa: ARG002
+        """Check that the source policy has distributions that stand still.
+
+        Raises:
+            Sim2RealError: Its exploration depends on the state.
+        """
+        if source.get("use_sde"):
+            raise _with_sde()
 
     def hyperparameters(self, tuned: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
         """Return the tuned ones, with the source's normalization and as good as no random warm-up."""
-        carried = ("normalize_observation", "normalize_reward")
-        values = {**tuned, **{name: source[name] for name in carried if name in source}}
-        if "learning_starts" in values:
-            values["learning_starts"] = min(values["learning_starts"], 100)
-        return values
+        return fresh_hyperparameters(tuned, source)
 
     def prepare(
         self, learner: BaseAlgorithm, source: Policy | None, training: TrainingConfig
@@ -79,19 +78,52 @@ class Kickstart(TransferMethod):
         """
         assert source is not None
         carry_normalizer(source, learner)
-        last = self.decay * training.steps
-
-        def weight() -> float:
-            return self.weight * max(0.0, 1.0 - learner.num_timesteps / last)
-
+        pull = Pull(source.module, self.weight, self.decay * training.steps)
         if isinstance(learner, OffPolicyAlgorithm):
             if source.network.use_sde:
-                raise Sim2RealError("kickstart needs a source policy without state-dependent exploration (use_sde).")
-            _draw_off_policy(learner, source.module, weight)
+                raise _with_sde()
+            _draw_off_policy(learner, pull)
         else:
             assert isinstance(learner, PPO)
-            _draw_ppo(learner, source.module, weight)
-        return ()
+            _draw_ppo(learner, pull)
+        return [pull]
+
+
+class Pull(BaseCallback):
+    """Knows the source policy and λ, and logs λ and, now and then, the divergence on what was learned from last.
+
+    Args:
+        teacher: The source policy's networks.
+        weight: λ at first.
+        last: Target step from which λ is 0.
+    """
+
+    def __init__(self, teacher: Any, weight: float, last: float) -> None:
+        super().__init__()
+        self.teacher, self._weight, self._last = teacher, weight, last
+        self.observations: Any = None
+        """What was learned from last, normalized."""
+        self._next_log = 0
+
+    def weight(self, step: int) -> float:
+        """Return λ at a target step."""
+        return self._weight * max(0.0, 1.0 - step / self._last)
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        step = self.model.num_timesteps
+        self.logger.record("kickstart/weight", self.weight(step))
+        if self.observations is not None and step >= self._next_log:
+            self._next_log = step + _LOG_EVERY
+            with torch.no_grad():
+                found = policy_divergence(self.teacher, self.model.policy, self.observations).mean().item()
+            self.logger.record("kickstart/divergence", found)
+
+
+def _with_sde() -> Sim2RealError:
+    return Sim2RealError("kickstart needs a source policy without state-dependent exploration (use_sde).")
 
 
 def divergence(losses: SoftLosses, actor: Parameters, batch: Batch) -> Tensor:
@@ -105,46 +137,47 @@ def divergence(losses: SoftLosses, actor: Parameters, batch: Batch) -> Tensor:
 
 def distance(losses: TD3Losses, actor: Parameters, batch: Batch) -> Tensor:
     """Return the same for deterministic policies, where the extras have ``actions`` (B, action) and ``weight``."""
-    shift = (batch.extras["actions"] - losses.act(actor, batch.observations)) / _TD3_STD
+    shift = (batch.extras["actions"] - losses.act(actor, batch.observations)) / DETERMINISTIC_STD
     return batch.extras["weight"].squeeze() * 0.5 * shift.square().sum(1).mean()
 
 
-def _draw_off_policy(learner: Any, teacher: Any, weight: Callable[[], float]) -> None:
+def _draw_off_policy(learner: Any, pull: Pull) -> None:
     deterministic = isinstance(learner, FastTD3)
     learner.add_term(distance if deterministic else divergence)
+    actor = pull.teacher.actor
 
     def batches(learner: Any, batch_size: int) -> Batch:
         batch = sample_batch(learner, batch_size)
+        pull.observations, weight = batch.observations, pull.weight(learner.num_timesteps)
+        nothing = torch.zeros_like(batch.actions)  # of the same shape, for the same compiled update
         with torch.no_grad():
             if deterministic:
-                extras = {"actions": teacher.actor(batch.observations)}
-            else:
-                mean, log_std, _ = teacher.actor.get_action_dist_params(batch.observations)
+                extras = {"actions": actor(batch.observations) if weight else nothing}
+            elif weight:
+                mean, log_std, _ = actor.get_action_dist_params(batch.observations)
                 extras = {"mean": mean, "log_std": log_std}
-        return batch._replace(extras={**extras, "weight": torch.tensor([weight()])})
+            else:
+                extras = {"mean": nothing, "log_std": nothing}
+        return batch._replace(extras={**extras, "weight": torch.tensor([weight])})
 
     learner.batches = batches
 
 
-def _draw_ppo(learner: PPO, teacher: Any, weight: Callable[[], float]) -> None:
+def _draw_ppo(learner: PPO, pull: Pull) -> None:
     """Add the gradient of the divergence to every minibatch's, behind the clipping of the others."""
     policy: Any = learner.policy
-    evaluate, seen = policy.evaluate_actions, {}
+    evaluate = policy.evaluate_actions
 
     def evaluate_actions(observations: Any, actions: Tensor) -> Any:
-        seen["observations"] = observations
+        pull.observations = observations
         return evaluate(observations, actions)
 
     def add_gradient(*_: Any) -> None:
-        with torch.no_grad():
-            wanted = teacher.get_distribution(seen["observations"]).distribution
-        with torch.enable_grad():
-            own = policy.get_distribution(seen["observations"]).distribution
-            # A list, one for each, where an action has several discrete parts.
-            pairs = zip(wanted, own, strict=True) if isinstance(own, list) else [(wanted, own)]
-            parts = [kl_divergence(*pair) for pair in pairs]
-            loss = weight() * torch.stack([part.sum() / len(part) for part in parts]).sum()
-            loss.backward()  # type: ignore[no-untyped-call]
+        weight = pull.weight(learner.num_timesteps)
+        if weight:
+            with torch.enable_grad():
+                loss = weight * policy_divergence(pull.teacher, policy, pull.observations).mean()
+                loss.backward()  # type: ignore[no-untyped-call]
 
     policy.evaluate_actions = evaluate_actions
     policy.optimizer.register_step_pre_hook(add_gradient)

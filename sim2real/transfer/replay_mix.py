@@ -17,10 +17,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from sim2real.deployment.policy import Policy
 from sim2real.rules import Rule, number, whole
-from sim2real.training.fast.update import Batch, sample_batch
 from sim2real.training.train import TrainingConfig
 from sim2real.transfer.base import TransferMethod, carry_normalizer, fresh_hyperparameters
-from sim2real.transfer.source import SourceExperience, concatenated, exploring
+from sim2real.transfer.source import SourceExperience, exploring, mix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +58,5 @@ class ReplayMix(TransferMethod):
             source, learner, steps=training.steps, first=self.collected, act=exploring(learner, source)
         )
         carry_normalizer(source, learner)
-
-        def batches(learner: Any, size: int) -> Batch:
-            count = min(max(round(self.share * size), 1), size - 1)
-            return concatenated(experience.batch(count), sample_batch(learner, size - count))
-
-        learner.batches = batches  # type: ignore[attr-defined]
+        mix(learner, experience, self.share)
         return [experience]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import VectorizedActionNoise
@@ -19,20 +17,14 @@ from sim2real.deployment.policy import Policy
 from sim2real.domains.randomizers import RandomizerSpec
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
-from sim2real.rules import Rule, whole
 from sim2real.training.checkpoint import buffer_state, restore_buffer
 from sim2real.training.fast.update import Batch, check_changeable, sample_batch
 from sim2real.training.hindsight import HindsightReplayBuffer
-from sim2real.transfer.base import TransferMethod, carry_normalizer
-from sim2real.transfer.finetune import FineTune
 
 Array = NDArray[Any]
 
-Act = Callable[[Array], Array]
-"""Maps observations (n, observation), normalized as the learner sees them, to actions (n, action) in [-1, 1]."""
-
-FIRST = 1_000
-"""Source steps before the first update."""
+Act = Callable[[Any], Array]
+"""Maps observations (n, observation), as envs give them, to actions (n, action) in [-1, 1]."""
 
 _LANES = 5
 """Source envs that are stepped together, so that the policy sees batches."""
@@ -52,8 +44,8 @@ class SourceExperience(BaseCallback):
         renewals: How often it forgets at most.
         ratio: Source steps for every target step.
         act: Who acts, see :func:`exploring`; the learner itself if ``None``.
-        ground: Changes the actions just before they are taken, given observations and actions as in :data:`Act`; what
-            is stored is the action that was meant. None are changed if ``None``.
+        ground: Changes the actions just before they are taken, given the observations as the learner sees them and the
+            actions; what is stored is the action that was meant. None are changed if ``None``.
 
     Raises:
         Sim2RealError: The policy does not say its world, or the learner is none that has batches of its own.
@@ -139,9 +131,9 @@ class SourceExperience(BaseCallback):
         """Take one step in every source env."""
         observations = self._observations
         assert observations is not None  # a segment has begun
-        seen = _normalized(self._learner, observations)
-        actions = self._act(seen)
-        taken = actions if self._ground is None else self._ground(seen, actions)
+        actions = taken = self._act(observations)
+        if self._ground is not None:
+            taken = self._ground(np.asarray(_normalized(self._learner, observations), np.float32), actions)
         after, rewards, dones, infos = self._env.step(self._learner.policy.unscale_action(taken))
         assert isinstance(after, np.ndarray)
         ends = after.copy()
@@ -150,39 +142,6 @@ class SourceExperience(BaseCallback):
         self.buffer.add(observations, ends, actions, rewards, dones, infos)
         self._observations = after
         self._steps += _LANES
-
-
-@dataclass(frozen=True, kw_only=True)
-class LearnsInSource(TransferMethod):
-    """What methods share whose learner starts from the source's networks and goes on in both worlds."""
-
-    rules: ClassVar[Mapping[str, Rule]] = {"ratio": whole(1, 100)}
-
-    ratio: int = 10
-    """Source steps for every target step, and updates for one of a learner from scratch."""
-
-    def source_steps(self, steps: int) -> int:
-        """Return those of its experience."""
-        return FIRST + self.ratio * steps
-
-    def hyperparameters(self, tuned: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
-        """Return those of fine-tuning, with more updates."""
-        values = FineTune().hyperparameters(tuned, source)
-        if "gradient_steps" in values:
-            each = values["gradient_steps"]
-            values["gradient_steps"] = self.ratio * (each if each > 0 else values["train_freq"] * values["n_envs"])
-        return values
-
-    def experience(self, source: Policy, learner: BaseAlgorithm, steps: int, **options: Any) -> SourceExperience:
-        """Give a learner the source's networks and normalizer; return what collects in the source.
-
-        Raises:
-            Sim2RealError: See :class:`SourceExperience`.
-        """
-        found = SourceExperience(source, learner, steps=steps, first=FIRST, ratio=self.ratio, **options)
-        source.copy_into(learner)
-        carry_normalizer(source, learner)
-        return found
 
 
 def check_world(source: Policy) -> None:
@@ -202,9 +161,12 @@ def exploring(learner: Any, source: Policy | None = None) -> Act:
     """Return how a learner, or a source policy with the learner's action noise, acts while it collects."""
     policy: Any = learner.policy if source is None else source.module
 
-    def act(observations: Array) -> Array:
+    def act(observations: Any) -> Array:
+        seen = _normalized(learner, observations)
+        if source is not None:
+            seen = observations if source.normalizer is None else source.normalizer(observations)
         with torch.no_grad():
-            actions: Array = policy._predict(policy.obs_to_tensor(observations)[0], deterministic=False).numpy()
+            actions: Array = policy._predict(policy.obs_to_tensor(seen)[0], deterministic=False).numpy()
         noise = learner.action_noise
         if noise is None:
             return actions
@@ -215,6 +177,16 @@ def exploring(learner: Any, source: Policy | None = None) -> Act:
     return act
 
 
+def mix(learner: Any, experience: SourceExperience, share: float) -> None:
+    """Let a share of every batch that a learner learns from be source transitions: one at least, but not all."""
+
+    def batches(learner: Any, size: int) -> Batch:
+        count = min(max(round(share * size), 1), size - 1)
+        return concatenated(experience.batch(count), sample_batch(learner, size - count))
+
+    learner.batches = batches
+
+
 def concatenated(*batches: Batch) -> Batch:
     """Return one batch of several, without their extras."""
     columns = zip(*(batch[:-1] for batch in batches), strict=True)  # the extras are last
@@ -222,10 +194,9 @@ def concatenated(*batches: Batch) -> Batch:
     return Batch(observations, actions, after, rewards, continues)
 
 
-def _normalized(learner: Any, observations: Array) -> Array:
+def _normalized(learner: Any, observations: Any) -> Any:
     normalize = learner.get_vec_normalize_env()
-    seen: Array = observations if normalize is None else normalize.normalize_obs(observations)
-    return np.asarray(seen, np.float32)
+    return observations if normalize is None else normalize.normalize_obs(observations)
 
 
 def source_env(source: Policy) -> VecEnv:

@@ -10,7 +10,8 @@ from trainings import assert_same_training, interrupt_at
 
 from sim2real.errors import Sim2RealError
 from sim2real.training.train import train
-from sim2real.transfer.distill import Distill, policy_divergence
+from sim2real.transfer.distill import Distill
+from sim2real.transfer.divergence import policy_divergence
 from sim2real.transfer.transfer import transfer
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from method_trainings import SHIFTED, train_with
 from point_mass import SMALL
 from trainings import assert_same_training, interrupt_at
@@ -28,6 +29,7 @@ LAYERS = {  # of the actor and the critics
     },
 }
 LAYERS["tqc"] = LAYERS["sac"]
+ALL = ["hidden_1", "hidden_2", "output"]
 
 
 def moved_layers(before, after, algo):
@@ -103,10 +105,13 @@ def test_it_beats_zero_shot_and_a_finished_transfer_is_taken_up(sources, tmp_pat
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"frozen": "hidden_1"}, "frozen = 'hidden_1' must be names of layers: hidden_1, hidden_2, …, output."),
-        ({"frozen": ["mu"]}, "frozen = ['mu'] must be names of layers: hidden_1, hidden_2, …, output."),
-        ({"thaw_every": 0}, "thaw_every = 0 must be a whole number of at least 1."),
-        ({"rate_decay": 0.0}, "rate_decay = 0.0 must be a number, above 0 and at most 1."),
+        (
+            {"frozen": "hidden_1"},
+            "frozen = 'hidden_1' must be names of layers, hidden_1, hidden_2, …, output, or null.",
+        ),
+        ({"frozen": ["mu"]}, "frozen = ['mu'] must be names of layers, hidden_1, hidden_2, …, output, or null."),
+        ({"thaw_every": 0}, "thaw_every = 0 must be a whole number of at least 1, or null."),
+        ({"rate_decay": 0.0}, "rate_decay = 0.0 must be a number above 0 and at most 1."),
         ({"critic_warmup": -1}, "critic_warmup = -1 must be a whole number of at least 0, or null."),
     ],
 )
@@ -117,16 +122,67 @@ def test_settings_that_cannot_be_are_refused(settings, message):
 
 
 @pytest.mark.parametrize(
-    ("frozen", "message"),
+    ("settings", "message"),
     [
-        (["hidden_3"], "frozen = ['hidden_3']: the networks have the layers hidden_1, hidden_2, output."),
+        ({"frozen": ["hidden_3"]}, "frozen = ['hidden_3']: the networks have the layers hidden_1, hidden_2, output."),
+        ({"frozen": ALL}, "with all layers frozen nothing is learned; leave one out, or give thaw_every."),
         (
-            ["hidden_1", "hidden_2", "output"],
-            "with all layers frozen nothing is learned; leave one out, or give thaw_every.",
+            {"frozen": ALL, "thaw_every": 192},
+            "thaw_every = 192 thaws nothing within 192 steps, and all layers are frozen; lower it.",
         ),
     ],
 )
-def test_layers_that_there_are_not_are_refused_before_anything_is_learned(sources, tmp_path, frozen, message):
+def test_what_would_learn_nothing_is_refused_before_anything_is_built(sources, tmp_path, settings, message):
+    source = sources["sac"]
     with pytest.raises(Sim2RealError) as raised:
-        train_with(Freeze(frozen=frozen), sources["sac"], tmp_path / "run", steps=192)
+        Freeze(**settings).check(192, source.metadata.hyperparameters)
     assert str(raised.value) == message
+    with pytest.raises(Sim2RealError) as raised:  # and where the hyperparameters of the source are not known
+        train_with(Freeze(**settings), source, tmp_path / "run", steps=192)
+    assert str(raised.value) == message
+    Freeze(frozen=ALL, thaw_every=191).check(192, source.metadata.hyperparameters)
+
+
+def test_what_is_frozen_has_no_part_in_the_norm_that_ppo_clips(sources, tmp_path):
+    grads = {}
+
+    def prepare(learner, training):
+        callbacks = Freeze(frozen=["hidden_1"], critic_warmup=0).prepare(learner, sources["ppo"], training)
+        clip = torch.nn.utils.clip_grad_norm_
+
+        def watched(parameters, *rest):
+            for name, parameter in learner.policy.named_parameters():
+                if parameter.grad is not None:
+                    grads[name] = grads.get(name, 0.0) + parameter.grad.abs().sum().item()
+            return clip(parameters, *rest)
+
+        torch.nn.utils.clip_grad_norm_ = watched
+        return callbacks
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.nn.utils, "clip_grad_norm_", torch.nn.utils.clip_grad_norm_)
+        train_with(Freeze(frozen=["hidden_1"]), sources["ppo"], tmp_path / "run", steps=64, prepare=prepare)
+    still = {name for name, size in grads.items() if size == 0.0}
+    assert still == {f"mlp_extractor.{net}_net.0.{kind}" for net in ("policy", "value") for kind in ("weight", "bias")}
+
+
+def test_a_thawed_layer_of_ppo_begins_with_moments_of_its_own(sources, tmp_path):
+    seen = {}
+
+    def prepare(learner, training):
+        seen["learner"] = learner
+        return Freeze(thaw_every=64, critic_warmup=0).prepare(learner, sources["ppo"], training)
+
+    train_with(Freeze(), sources["ppo"], tmp_path / "run", steps=192, prepare=prepare)
+    policy = seen["learner"].policy
+    made = {name: int(policy.optimizer.state[p]["step"]) for name, p in policy.named_parameters()}
+    each = made["action_net.weight"] // 3  # gradient steps of a rollout, of three
+    assert made["mlp_extractor.policy_net.2.weight"] == 2 * each
+    assert made["mlp_extractor.policy_net.0.weight"] == each
+
+
+@pytest.mark.parametrize("algo", ["sac", "ppo"])
+def test_all_layers_may_be_frozen_for_a_time(sources, tmp_path, algo):
+    run = train_with(Freeze(frozen=ALL, thaw_every=64, critic_warmup=0), sources[algo], tmp_path / "run", steps=128)
+    moved = moved_layers(sources[algo], run.policy, algo)
+    assert {name for name, distance in moved.items() if distance > 0.0} == {"output"}

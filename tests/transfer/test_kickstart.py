@@ -10,6 +10,7 @@ from point_mass import ID, SMALL
 from torch.distributions import Normal, kl_divergence
 from trainings import assert_same_training, interrupt_at
 
+from sim2real.deployment.bundle import load_policy
 from sim2real.errors import Sim2RealError
 from sim2real.training.fast.functional import Chain
 from sim2real.training.fast.sac import SACLosses
@@ -100,6 +101,39 @@ def test_the_weight_falls_linearly_to_zero(sources, tmp_path):
 
 
 @pytest.mark.parametrize("algo", ["sac", "ppo"])
+def test_the_source_is_not_asked_once_it_has_no_weight_and_the_log_says_so(sources, tmp_path, algo):
+    asked, logged = [], {}
+    sources[algo].save(tmp_path / "policy.zip")
+    source = load_policy(tmp_path / "policy.zip")  # its networks are changed here
+
+    def prepare(learner, training):
+        (pull,) = Kickstart(decay=0.5).prepare(learner, source, training)
+        teacher, name = (pull.teacher, "get_distribution") if algo == "ppo" else (
+            pull.teacher.actor, "get_action_dist_params"
+        )  # fmt: skip
+        ask = getattr(teacher, name)
+        setattr(teacher, name, lambda *given: asked.append(learner.num_timesteps) or ask(*given))
+        rollout = pull._on_rollout_start
+
+        def watched():
+            asked_before = list(asked)
+            rollout()
+            asked[:] = asked_before  # to log it now and then is another thing
+            logged.setdefault("weight", {})[learner.num_timesteps] = pull.logger.name_to_value["kickstart/weight"]
+            logged["divergence"] = pull.logger.name_to_value.get("kickstart/divergence", logged.get("divergence"))
+
+        pull._on_rollout_start = watched
+        return [pull]
+
+    train_with(Kickstart(), source, tmp_path / "run", steps=512, prepare=prepare)
+    assert len(asked) > 0
+    assert max(asked) < 256
+    assert logged["weight"][0] == 1.0
+    assert logged["weight"][max(logged["weight"])] == 0.0
+    assert logged["divergence"] > 0.0
+
+
+@pytest.mark.parametrize("algo", ["sac", "ppo"])
 def test_it_resumes_with_the_same_curve(sources, tmp_path, algo):
     def go(out, **options):
         settings = {"steps": 256, "eval_every": 64, "checkpoint_every": 128, **options}
@@ -128,10 +162,10 @@ def test_it_beats_zero_shot(sources, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"weight": -1.0}, "weight = -1.0 must be a number, at least 0 and at most 1e+09."),
-        ({"weight": True}, "weight = True must be a number, at least 0 and at most 1e+09."),
-        ({"decay": 0.0}, "decay = 0.0 must be a number, above 0 and at most 1."),
-        ({"decay": float("nan")}, "decay = nan must be a number, above 0 and at most 1."),
+        ({"weight": -1.0}, "weight = -1.0 must be a number of at least 0 and at most 1e+09."),
+        ({"weight": True}, "weight = True must be a number of at least 0 and at most 1e+09."),
+        ({"decay": 0.0}, "decay = 0.0 must be a number above 0 and at most 1."),
+        ({"decay": float("nan")}, "decay = nan must be a number above 0 and at most 1."),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings, message):

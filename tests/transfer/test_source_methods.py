@@ -12,10 +12,11 @@ from sim2real.errors import Sim2RealError
 from sim2real.training.fast.update import Batch
 from sim2real.transfer.darc import Classifiers, Darc
 from sim2real.transfer.gat import Gat, Models, fit, grounding
+from sim2real.transfer.learns_in_source import FIRST
 from sim2real.transfer.models import Fitted
 from sim2real.transfer.par import Encoders, Par
 from sim2real.transfer.replay_mix import ReplayMix
-from sim2real.transfer.source import FIRST, SourceExperience, concatenated
+from sim2real.transfer.source import SourceExperience, concatenated
 from sim2real.transfer.transfer import transfer
 
 METHODS = {

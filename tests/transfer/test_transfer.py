@@ -115,6 +115,50 @@ def test_fine_tuning_carries_networks_and_normalizer_and_starts_its_optimizers_a
         assert not optimizer.state
 
 
+@pytest.mark.parametrize("how", ["carry", "blend", "refit"])
+def test_the_statistics_of_observations_stay_or_go_on_or_begin_anew(source, tmp_path, how):
+    world = World.of(ID).with_domain(SHIFTED, "shifted")
+    _, config, values = fine_tuning_learner(source, world)
+    method = FineTune(normalizer=how)
+    run = run_training(
+        replace(config, hyperparameters=values, steps=100),
+        tmp_path / "run",
+        prepare=lambda learner: method.prepare(learner, source.policy, config),
+    )
+    before, after = (policy.normalizer.statistics[None] for policy in (source.policy, run.policy))
+    counted = after.count - before.count
+    if how == "carry":
+        assert counted == 0
+        np.testing.assert_array_equal(after.mean, before.mean)
+    elif how == "blend":
+        assert 90 < counted < 110  # resets are seen, too
+        assert 0.0 < np.abs(after.mean - before.mean).max() < 0.5
+    else:
+        assert after.count < 110
+
+
+def test_a_share_of_every_batch_may_be_of_the_source(source, tmp_path):
+    world = World.of(ID).with_domain(SHIFTED, "shifted")
+    _, config, values = fine_tuning_learner(source, world)
+    config = replace(config, hyperparameters=values, steps=100)
+    seen = {"batches": []}
+
+    def prepare(learner):
+        callbacks = FineTune(source_share=0.25).prepare(learner, source.policy, config)
+        drawn = learner.batches
+        learner.batches = lambda learner, size: seen["batches"].append(drawn(learner, size)) or seen["batches"][-1]
+        seen["buffer"] = learner.replay_buffer
+        return callbacks
+
+    run_training(config, tmp_path / "run", prepare=prepare)
+    known = set(seen["buffer"].actions[:100].ravel().tolist())
+    for batch in seen["batches"]:
+        foreign = [action not in known for action in batch.actions.ravel().tolist()]
+        assert sum(foreign) == len(foreign) // 4 == values["batch_size"] // 4
+    assert FineTune(source_share=0.25).source_steps(100) == 10_000
+    assert FineTune().source_steps(100) == 0
+
+
 def test_the_learning_rate_that_is_asked_for_takes_effect(source, tmp_path):
     world = World.of(ID).with_domain(SHIFTED, "shifted")
     _, config, values = fine_tuning_learner(source, world, learning_rate=1.23e-4)
@@ -291,9 +335,19 @@ def test_arguments_of_a_wrong_kind_are_named(source, tmp_path, arguments, messag
 
 def test_every_method_and_every_setting_is_described():
     page = (Path(__file__).parents[2] / "docs/transfer.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| `([\w-]+)` \|(.*)$", page, flags=re.MULTILINE))
+    methods, settings = page.split("## Settings")
+    rows = dict(re.findall(r"^\| `([\w-]+)` \|(.*)$", methods, flags=re.MULTILINE))
     assert rows.keys() == METHODS.keys()
+    described = set()
+    for name, owners, default, rule in re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|", settings, re.M):
+        described |= {(owner, name, default, rule) for owner in owners.split(", ")}
+    known = set()
     for name, row in rows.items():
         method = find_method(name)
         assert method.name == name
         assert row.split("|")[1].strip() == ", ".join(f"`{field.name}`" for field in fields(method))
+        for field in fields(method):
+            default = "null" if field.default is None else str(field.default)
+            assert method.rules[field.name].allows(field.default)
+            known.add((name, field.name, default, method.rules[field.name].words))
+    assert described == known

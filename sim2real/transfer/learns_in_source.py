@@ -1,0 +1,51 @@
+"""What methods share that go on learning in the source, beside the target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from sim2real.deployment.policy import Policy
+from sim2real.rules import Rule, whole
+from sim2real.transfer.base import TransferMethod, carry_normalizer
+from sim2real.transfer.finetune import FineTune
+from sim2real.transfer.source import SourceExperience
+
+FIRST = 1_000
+"""Source steps before the first update."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnsInSource(TransferMethod):
+    """What methods share whose learner starts from the source's networks and goes on in both worlds."""
+
+    rules: ClassVar[Mapping[str, Rule]] = {"ratio": whole(1, 100)}
+
+    ratio: int = 10
+    """Source steps for every target step, and updates for one of a learner from scratch."""
+
+    def source_steps(self, steps: int) -> int:
+        """Return those of its experience."""
+        return FIRST + self.ratio * steps
+
+    def hyperparameters(self, tuned: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of fine-tuning, with more updates."""
+        values = FineTune().hyperparameters(tuned, source)
+        if "gradient_steps" in values:
+            each = values["gradient_steps"]
+            values["gradient_steps"] = self.ratio * (each if each > 0 else values["train_freq"] * values["n_envs"])
+        return values
+
+    def experience(self, source: Policy, learner: BaseAlgorithm, steps: int, **options: Any) -> SourceExperience:
+        """Give a learner the source's networks and normalizer; return what collects in the source.
+
+        Raises:
+            Sim2RealError: See :class:`SourceExperience`.
+        """
+        found = SourceExperience(source, learner, steps=steps, first=FIRST, ratio=self.ratio, **options)
+        source.copy_into(learner)
+        carry_normalizer(source, learner)
+        return found
