@@ -240,6 +240,31 @@ def time_to_threshold_ratio(transfer: Curves, scratch: Curves) -> Estimate:
     )
 
 
+def lost_jumpstart(transfer: Curves, scratch: Curves, margin: float) -> tuple[int, int | None] | None:
+    """Return between which steps a jumpstart that was surely there was surely lost.
+
+    Lost is where the 95 % interval of p_i(t) − p_i(0) over seeds lies below −``margin``, for the first time.
+
+    Args:
+        transfer: The transferred learner.
+        scratch: The learner from scratch.
+        margin: What is too little to matter, in units of performance.
+
+    Returns:
+        That step, and the first one after it at which the mean is back above it, ``None`` if it never is; ``None``
+        where there was no jumpstart, or it was not lost.
+    """
+    if not clearly_positive(jumpstart(transfer, scratch)):
+        return None
+    change = transfer.values - transfer.values[:, :1]
+    highs = [mean_interval(change[:, at]).high for at in range(1, transfer.steps.size)]
+    lost = [at for at, high in enumerate(highs, start=1) if high is not None and high < -margin]
+    if not lost:
+        return None
+    back = [at for at in range(lost[0] + 1, transfer.steps.size) if change[:, at].mean() >= -margin]
+    return int(transfer.steps[lost[0]]), int(transfer.steps[back[0]]) if back else None
+
+
 def crossover_step(transfer: Curves, scratch: Curves) -> int | None:
     """Return the step from which scratch's mean curve stays above transfer's to the end of the budget.
 

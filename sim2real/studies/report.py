@@ -27,6 +27,7 @@ from sim2real.studies.summary import (
     choice_words,
     did_harm,
     few_seeds,
+    jumpstart_alarm,
     metric_number,
     over_seeds,
     pair,
@@ -113,7 +114,7 @@ def write_report(folder: str | Path) -> Path:
         headline=escape(VERDICT_WORDS[result["verdict"]]),
         harm=_harm(result),
         reason=escape(reason_alone(result)).replace(" %", "&nbsp;%"),
-        caution=paragraph("caution", few_seeds(result)),
+        caution=paragraph("caution", " ".join(filter(None, (jumpstart_alarm(result), few_seeds(result))))),
         facts=terms(_facts(result)),
         sections="\n".join(part for part in sections if part),
         footer=escape(

@@ -73,6 +73,16 @@ def few_seeds(result: Mapping[str, Any]) -> str:
     return f"Intervals of {seeds} seeds are nearly useless; run at least 5." if 1 < seeds < 4 else ""
 
 
+def jumpstart_alarm(result: Mapping[str, Any]) -> str:
+    """Return when the transferred learner lost what it had started with; ``""`` if it did not."""
+    if not result.get("lost_jumpstart"):
+        return ""
+    lost, back = result["lost_jumpstart"]
+    return f"The jumpstart was lost at step {lost:,}, " + (
+        f"and back at step {back:,}." if back else "and not won back: warm the critic up longer, or lower the rate."
+    )
+
+
 def over_seeds(seeds: int) -> str:
     """Return what a value with its interval is, as a caption says it."""
     return "means over seeds with 95 % intervals" if seeds > 1 else "values of the one seed"
@@ -126,7 +136,7 @@ def summary_table(result: Mapping[str, Any]) -> Group:
         )
     verdict = Text(f"{VERDICT_WORDS[result['verdict']]}. ", style=f"bold {_STYLES[result['verdict']]}")
     verdict.append(reason_alone(result), style="default not bold")
-    note = [Text(few_seeds(result), style="dim")] if few_seeds(result) else []
+    note = [Text(words, style="dim") for words in (jumpstart_alarm(result), few_seeds(result)) if words]
     return Group(arms, metrics, Padding(verdict, (1, 0)), *note)
 
 

@@ -27,6 +27,7 @@ from sim2real.evaluation.metrics import (
     crossover_step,
     gain_over_zero_shot,
     jumpstart,
+    lost_jumpstart,
     scratch_improvement,
     threshold,
     time_to_threshold_ratio,
@@ -69,6 +70,8 @@ class Judgement:
     """Step from which scratch stays ahead to the end of the budget."""
     threshold: float | None
     """Return that the time ratio measures the way to."""
+    lost_jumpstart: tuple[int, int | None] | None
+    """Step at which the jumpstart was surely lost, and the one at which it was back; ``None`` if it was not lost."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entries of ``result.json`` that the curves decide."""
@@ -78,6 +81,7 @@ class Judgement:
             **{name: judged.to_dict() for name, judged in self.metrics.items()},
             "crossover_step": self.crossover_step,
             "threshold": self.threshold,
+            "lost_jumpstart": None if self.lost_jumpstart is None else list(self.lost_jumpstart),
         }
 
 
@@ -125,7 +129,12 @@ def judge(
             advice = ": use the source policy as it is" if best else ""
             reason = f"{reason[:-1]}{', but it' if verdict == 'pays' else '; transfer'} {harm}{advice}."
     return Judgement(
-        verdict=verdict, reason=reason, metrics=metrics, crossover_step=crossover, threshold=threshold(scratch)
+        verdict=verdict,
+        reason=reason,
+        metrics=metrics,
+        crossover_step=crossover,
+        threshold=threshold(scratch),
+        lost_jumpstart=lost_jumpstart(transfer, scratch, margin),
     )
 
 

@@ -245,6 +245,24 @@ def test_the_report_says_what_intervals_of_two_seeds_are_worth(tmp_path, html):
     assert words in write_report(make_folder(tmp_path, seeds=2)).read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("lost", "words"),
+    [
+        ([600, 1500], "The jumpstart was lost at step 600, and back at step 1,500."),
+        ([1200, None], "The jumpstart was lost at step 1,200, and not won back: warm the critic up longer, or lower"),
+    ],
+)
+def test_a_lost_jumpstart_is_told(tmp_path, html, lost, words):
+    assert "The jumpstart was lost" not in html
+    folder = make_folder(tmp_path)
+    result = {**read_result(folder), "lost_jumpstart": lost}
+    (folder / "result.json").write_text(json.dumps(result))
+    assert words in write_report(folder).read_text(encoding="utf-8")
+    console = Console(file=io.StringIO(), width=200)
+    console.print(summary_table(result))
+    assert words in console.file.getvalue()
+
+
 def test_cells_that_become_lines_of_a_card_know_their_column(html):
     cells = [attributes["data-column"] for tag, attributes in Page(html).tags if "data-column" in attributes]
     assert cells[:4] == ["Success", "Return", "Source steps", "Target steps"]

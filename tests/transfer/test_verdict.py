@@ -159,6 +159,20 @@ def test_a_gain_over_zero_shot_needs_no_words():
     assert "gain_over_zero_shot" not in alone.to_dict()
 
 
+def test_a_jumpstart_that_is_surely_lost_is_told_and_whether_it_came_back():
+    scratch, dip = arm(), arm(start=-4.0, seed=1)
+    assert judge(dip, scratch).lost_jumpstart is None
+    fallen = dip.values.copy()
+    fallen[:, 2:5] -= 4.0
+    assert judge(Curves(STEPS, fallen), scratch).lost_jumpstart == (STEPS[2], STEPS[5])
+    fallen[:, 2:] = -9.0
+    assert judge(Curves(STEPS, fallen), scratch).to_dict()["lost_jumpstart"] == [STEPS[2], None]
+    uneven = dip.values.copy()
+    uneven[0, 2:] = -20.0  # one seed of five is no sure loss
+    assert judge(Curves(STEPS, uneven), scratch).lost_jumpstart is None
+    assert judge(scratch, scratch).lost_jumpstart is None  # where nothing was ahead nothing is lost
+
+
 def test_large_numbers_are_written_without_exponents():
     scale = lambda curves: Curves(STEPS, 1000 * curves.values)  # noqa: E731
     reason = judge(scale(arm(start=-4, seed=1)), scale(arm())).reason
@@ -169,7 +183,9 @@ def test_large_numbers_are_written_without_exponents():
 def test_to_dict_holds_the_keys_of_result_json():
     success = Curves(STEPS, np.tile(np.linspace(0, 0.5, 13), (5, 1)))
     entries = judge(arm(start=-4, seed=1), arm(), Curves(STEPS, success.values * 2), success).to_dict()
-    assert set(entries) == KEYS | {"verdict", "verdict_reason", "success_gain", "crossover_step", "threshold"}
+    assert set(entries) == KEYS | {"verdict", "verdict_reason", "success_gain", "crossover_step", "threshold"} | {
+        "lost_jumpstart"
+    }
     assert set(entries["jumpstart"]) == {"value", "ci95", "verdict"}
     assert entries["success_gain"]["value"] == pytest.approx(np.mean(success.values[0, -3:]))
     assert entries["success_gain"]["verdict"] == "pays"
