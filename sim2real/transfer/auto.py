@@ -43,6 +43,7 @@ from sim2real.training.checkpoint import Companion, learner_state, load_learner_
 from sim2real.training.learner import make_learner, normalized_env
 from sim2real.training.train import TrainingConfig
 from sim2real.transfer.base import METHODS, TransferMethod, find_method
+from sim2real.transfer.critics import critic_values
 from sim2real.transfer.scratch import Scratch
 from sim2real.transfer.source import exploring
 from sim2real.transfer.zero_shot import ZeroShot
@@ -389,9 +390,7 @@ class Gate(BaseCallback):
         normalizer = self._source.normalizer
         seen = module.obs_to_tensor(originals if normalizer is None else normalizer(originals))[0]
         with torch.no_grad():
-            values = module.critic(seen, module._predict(seen, deterministic=True))
-        values = torch.stack(values).amin(0) if isinstance(values, tuple) else values.flatten(1).mean(1)
-        found: Array = values.flatten().numpy()
+            found: Array = critic_values(module, seen, module._predict(seen, deterministic=True)).numpy()
         return found
 
 

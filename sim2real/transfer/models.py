@@ -63,14 +63,16 @@ class Fitted:
 
     Args:
         module: What is fitted.
+        weight_decay: Of AdamW, for little data.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, weight_decay: float = 0.0) -> None:
         self.module = module
-        self._optimizer = torch.optim.Adam(module.parameters(), lr=_LEARNING_RATE, fused=True)
+        parameters = list(module.parameters())
+        self._optimizer = torch.optim.AdamW(parameters, lr=_LEARNING_RATE, weight_decay=weight_decay, fused=True)
 
     def step(self, loss: Tensor) -> None:
-        """Make one step of Adam down the slope of a loss."""
+        """Make one step of AdamW down the slope of a loss."""
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
