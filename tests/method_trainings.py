@@ -2,9 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
 from point_mass import ID, SMALL
 
 from sim2real.domains.world import World
+from sim2real.evaluation.rollouts import Evaluator, Score
+from sim2real.seeding import derive_seed
 from sim2real.training.train import make_config, run_training
 
 SHIFTED = World.of(ID).with_domain({"gain": 0.5, "drift": 0.2}, "shifted")
@@ -37,3 +40,15 @@ def train_with(method, policy, out, *, steps, **options):
     values = method.hyperparameters(config.hyperparameters, policy.metadata.hyperparameters)
     config = replace(config, hyperparameters=values, **options)
     return run_training(config, out, resume=True, listener=listener, prepare=lambda learner: prepare(learner, config))
+
+
+def lead_over_zero_shot(method, policy, out, *, steps, world=SHIFTED):
+    """Return by how much a method ends above the source policy as it is, in the same episodes: a mean of two seeds."""
+    leads = []
+    for seed in (0, 1):
+        options = {"world": world, "seed": seed, "eval_every": steps, "eval_episodes": 20}
+        run = train_with(method, policy, out / str(seed), steps=steps, **options)
+        with Evaluator(world, seed=derive_seed(seed, "evaluations of a training"), episodes=20) as evaluator:
+            as_it_is = Score.of(evaluator.run(policy.predict))
+        leads.append(run.curve[-1]["return_mean"] - as_it_is.return_mean)
+    return np.mean(leads)

@@ -300,7 +300,7 @@ class _Planner:
             eval_every=study.eval_every,
             eval_episodes=study.eval_episodes,
         )
-        chosen.check(base.steps, hyperparameters)
+        chosen.check(base, hyperparameters)
         methods: dict[str, TransferMethod] = {m.name: m for m in (chosen, Scratch(), ZeroShot())}
         arms: dict[str, dict[int, str]] = {}
         for method in methods.values():

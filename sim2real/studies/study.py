@@ -449,6 +449,8 @@ class Reader:
                         for key, value in check_keys(entry, _EXCLUDE_KEYS, "an entry").items()
                     }
                     for key, values in listed.items():
+                        if not values:
+                            raise Sim2RealError(f"{key} = [] names none.")
                         for value in values:
                             if not isinstance(value, (str, int)):
                                 raise Sim2RealError(f"{key} = {value!r} must be a name or a number.")

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
-from sim2real.deployment.policy import Policy
+from sim2real.deployment.policy import BundleInfo, Policy
 from sim2real.domains.randomizers import Adaptive
 from sim2real.evaluation.rollouts import Evaluator, Predict, Score
 from sim2real.training.checkpoint import Companion, begin_segment, save_checkpoint
@@ -31,6 +31,9 @@ class Chooser(Protocol):
 
     def policy(self) -> Policy:
         """Return the policy as it is now."""
+
+    def describe(self, info: BundleInfo) -> BundleInfo:
+        """Return what its bundle says, given what it says of the learner that collects."""
 
 
 class Milestones(BaseCallback):

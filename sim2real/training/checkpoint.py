@@ -52,6 +52,9 @@ class Companion(Protocol):
     def begin_segment(self, seed: int) -> None:
         """Reset its envs, if it has some, and seed them; numpy and torch are seeded already."""
 
+    def close(self) -> None:
+        """Close what it has open; the training has ended, or failed."""
+
 
 def begin_segment(learner: BaseAlgorithm, seed: int, companions: Sequence[Companion] = ()) -> None:
     """Re-seed everything that draws and reset every env, as a function of the run's seed and the step alone.
@@ -64,6 +67,8 @@ def begin_segment(learner: BaseAlgorithm, seed: int, companions: Sequence[Compan
     env = learner.env
     assert env is not None
     learner.set_random_seed(derive_seed(seed, "segment", learner.num_timesteps))
+    if learner.use_sde:  # SB3 draws the noise of a rollout before it begins
+        getattr(learner, "actor", learner.policy).reset_noise(env.num_envs)  # type: ignore[operator]
     if isinstance(learner, OffPolicyAlgorithm):
         if isinstance(learner.replay_buffer, (HerReplayBuffer, HindsightReplayBuffer)):
             learner.replay_buffer.truncate_last_trajectory()
@@ -150,7 +155,7 @@ def load_checkpoint(learner: BaseAlgorithm, checkpoint: Path, companions: Sequen
         with np.load(checkpoint / "arrays.npz", allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         _restore_parameters(learner, tensors, state["optimizers"])
-        for companion, own in zip(companions, state["companions"], strict=True):
+        for companion, own in zip(companions, state.get("companions", ()), strict=True):
             companion.load(_with_arrays(own, arrays))
         for name in _COUNTERS:
             setattr(learner, name, state[name])

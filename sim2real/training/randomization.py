@@ -121,6 +121,9 @@ class Randomization(BaseCallback):
     def begin_segment(self, seed: int) -> None:
         """Nothing here draws: the envs do."""
 
+    def close(self) -> None:
+        """Nothing here is open."""
+
     def _tell_envs(self) -> None:
         self.training_env.env_method("load_randomizer", self._randomizer.state())
         for name, number in self._randomizer.figures().items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -311,7 +311,7 @@ def _learn(
         episodes=config.eval_episodes,
         randomizer=evaluated(config.randomizer, randomizer),
     )
-    with closing(vec_env), evaluator:
+    with closing(vec_env), evaluator, ExitStack() as open_companions:
         learner = make_learner(
             config.algo,
             vec_env,
@@ -331,6 +331,8 @@ def _learn(
             *(prepare(learner) if prepare is not None else ()),
         ]
         companions = [callback for callback in callbacks if isinstance(callback, Companion)]
+        for companion in companions:
+            open_companions.callback(companion.close)
         chooser = next((callback for callback in callbacks if isinstance(callback, Chooser)), None)
 
         def current() -> Policy:
@@ -370,7 +372,8 @@ def _learn(
                     f"the networks diverged to values that are not finite by step {learner.num_timesteps}; lower "
                     f"learning_rate = {config.hyperparameters['learning_rate']:g}."
                 ) from error
-        return current().described(_describe(config, evaluator, randomizer))
+        info = _describe(config, evaluator, randomizer)
+        return current().described(info if chooser is None else chooser.describe(info))
 
 
 def _describe(config: TrainingConfig, evaluator: Evaluator, randomizer: Adaptive | None) -> BundleInfo:

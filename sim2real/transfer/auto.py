@@ -6,9 +6,9 @@ Who acts is decided episode by episode:
 1. first the source policy as it is, for ``probe`` of the budget, deterministic;
 2. then the learners, exploring: the one with the better returns lately most of the time, the other in at least
    ``share`` of the episodes, since a learner that only watches overrates what it never tries (Ostrovski et al., 2021,
-   "The difficulty of passive learning in deep reinforcement learning"). One whose returns are surely less (Welch's test
-   on the last episodes of both, one-sided, 5 %) is out, the learner from scratch not in the first half of the budget,
-   when it has hardly begun;
+   "The difficulty of passive learning in deep reinforcement learning"). One whose returns are surely less at a quarter,
+   a half or three quarters of the budget (Welch's test on the last episodes of both, one-sided, 5 % for all three
+   together) is out; the learner from scratch not at the first, when it has hardly begun;
 3. in the last ``exam`` of the budget who is left acts deterministically, in turn with the source policy while that is
    not surely less.
 
@@ -17,14 +17,15 @@ V the source critic's value of the source policy and b the slope within the epis
 covariance. It stands for pairs of episodes from the same state, which a machine cannot offer.
 
 Returned is the learner with the better mean return, lately and in the exam, or the source policy, where its mean is
-higher than that learner's in the exam. No step beyond the budget is taken, and no evaluation of the curve is looked at.
+higher than that learner's in the exam (lately, where that has no episode), or where no learner has ended an episode.
+No step beyond the budget is taken, and no evaluation of the curve is looked at.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -35,7 +36,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger
 
-from sim2real.deployment.policy import Policy
+from sim2real.deployment.policy import BundleInfo, Policy
 from sim2real.errors import Sim2RealError, unknown_name
 from sim2real.rules import Rule, number
 from sim2real.seeding import derive_seed
@@ -56,7 +57,9 @@ _TESTED = 10
 """Episodes of each that a test looks at, at most; half as many at least."""
 _POOL = 40
 """Episodes that say what a first state is worth, at most."""
-_LEVEL = 0.05
+_LOOKS = (0.25, 0.5, 0.75)
+"""Shares of the budget at which one may be dropped: to look after every episode would drop one sooner or later."""
+_LEVEL = 0.05 / len(_LOOKS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +90,15 @@ class Auto(TransferMethod):
             known = [name for name in METHODS if name not in (self.name, Scratch.name, ZeroShot.name)]
             raise unknown_name("transferred learner of auto", self.method, known)
 
-    def check(self, steps: int, source: Mapping[str, Any]) -> None:
+    @property
+    def needs_replay(self) -> bool:
+        """Its learners share one."""
+        return True
+
+    def check(self, training: TrainingConfig, source: Mapping[str, Any]) -> None:
         """Check the same for the transferred learner."""
-        find_method(self.method)().check(steps, source)
+        super().check(training, source)
+        find_method(self.method)().check(training, source)
 
     def source_steps(self, steps: int) -> int:
         """Return those of the transferred learner."""
@@ -124,6 +133,8 @@ class Rival:
         normalize = learner.get_vec_normalize_env()
         envs = learner.env if normalize is None else normalize.venv
         values = method.hyperparameters(training.hyperparameters, source.metadata.hyperparameters)
+        self.hyperparameters = values
+        """What it was given."""
         self.learner: Any = make_learner(
             training.algo,
             normalized_env(envs, values),
@@ -148,6 +159,8 @@ class Rival:
     def before_rollout(self, step: int) -> None:
         """Let its callbacks do what they do before a rollout."""
         self.learner.num_timesteps = step
+        if self.learner.use_sde:  # its own rollouts would draw it
+            self.learner.actor.reset_noise(self.learner.n_envs)
         self._callbacks.on_rollout_start()
 
     def after_step(self, step: int, seen: dict[str, Any]) -> None:
@@ -216,7 +229,9 @@ class Gate(BaseCallback):
         """All that have ended."""
         self.out: dict[str, int] = {}
         """Learners that are out, and since which step."""
+        self._looks = 0
         self._acting: list[tuple[Turn, float]] = []
+        self._known: tuple[int, dict[Turn, list[float]]] = (-1, {})
         self._own_action, self._own_updates = learner._sample_action, learner.gradient_steps
 
     @property
@@ -224,10 +239,10 @@ class Gate(BaseCallback):
         """Who would be returned now."""
         returns = self._returns()
         lately = {arm: returns[Turn(arm, False)][-_LATELY:] for arm in self._living}
-        learners = {arm: [*lately[arm], *returns[Turn(arm, True)]] for arm in lately}
-        if not all(learners.values()):
-            return self._settings.method  # it starts as the source policy
-        best = max(learners, key=lambda arm: float(np.mean(learners[arm])))
+        shown = {arm: both for arm in lately if (both := [*lately[arm], *returns[Turn(arm, True)]])}
+        if not shown:
+            return ZeroShot.name
+        best = max(shown, key=lambda arm: float(np.mean(shown[arm])))
         as_it_is = returns[_AS_IT_IS]
         if as_it_is and np.mean(as_it_is) > np.mean(returns[Turn(best, True)] or lately[best]):
             return ZeroShot.name
@@ -239,12 +254,24 @@ class Gate(BaseCallback):
             return self._source
         return Policy.from_sb3(self._learner if self.chosen == Scratch.name else self._rival.learner)
 
+    def describe(self, info: BundleInfo) -> BundleInfo:
+        """Return what the bundle of the chosen policy says: the source's keeps its world and its hyperparameters."""
+        if self.chosen == ZeroShot.name:
+            return replace(self._source.metadata, provenance=info.provenance)
+        return info if self.chosen == Scratch.name else replace(info, hyperparameters=self._rival.hyperparameters)
+
+    def close(self) -> None:
+        """Close what the rival has open."""
+        for companion in self._rival.companions:
+            companion.close()
+
     def state(self) -> dict[str, Any]:
         """Return what came of it so far, and the rival; see :class:`~sim2real.training.checkpoint.Companion`."""
         return {
             "turns": self.turns,
             "episodes": self.episodes,
             "out": self.out,
+            "looks": self._looks,
             "rival": learner_state(self._rival.learner),
             "companions": [companion.state() for companion in self._rival.companions],
         }
@@ -253,7 +280,7 @@ class Gate(BaseCallback):
         """Take it up again."""
         self.turns = [Turn(*fields) for fields in state["turns"]]
         self.episodes = [Episode(*fields) for fields in state["episodes"]]
-        self.out = dict(state["out"])
+        self.out, self._looks = dict(state["out"]), state["looks"]
         load_learner_state(self._rival.learner, state["rival"])
         for companion, own in zip(self._rival.companions, state["companions"], strict=True):
             companion.load(own)
@@ -271,10 +298,13 @@ class Gate(BaseCallback):
 
     def _returns(self) -> dict[Turn, list[float]]:
         """Return the returns of all kinds of turns, less what the first states explain."""
+        if self._known[0] == len(self.episodes):
+            return self._known[1]
         kinds = itertools.product((*self._learners, ZeroShot.name), (False, True))
         found: dict[Turn, list[float]] = {Turn(*kind): [] for kind in kinds}
         for episode, ret in zip(self.episodes, adjusted(self.episodes), strict=True):
             found[Turn(episode.arm, episode.deterministic)].append(ret)
+        self._known = len(self.episodes), found
         return found
 
     def _next(self) -> Turn:
@@ -295,7 +325,7 @@ class Gate(BaseCallback):
         if not all(lately.values()):
             return min(living, key=before.count)
         *worse, better = sorted(living, key=lambda arm: float(np.mean(lately[arm])))
-        if worse and self._settings.share and worse[0] not in before[-(round(1.0 / self._settings.share) - 1) :]:
+        if worse and self._settings.share and worse[0] not in before[-(int(1.0 / self._settings.share) - 1) :]:
             return worse[0]
         return better
 
@@ -336,16 +366,19 @@ class Gate(BaseCallback):
     def _on_rollout_end(self) -> None:
         if self._settings.method not in self.out:
             self._rival.after_rollout(self.num_timesteps)
-        for arm in (*self._learners, ZeroShot.name):
-            self.logger.record(f"auto/episodes_{arm}", sum(episode.arm == arm for episode in self.episodes))
+        for turn, returns in self._returns().items():
+            kind = "exam" if turn.deterministic else "exploring"
+            self.logger.record(f"auto/{kind}_episodes_{turn.arm}", len(returns))
 
     def _on_training_end(self) -> None:
         self._rival.end()
 
     def _drop(self) -> None:
-        """Drop a learner that is surely worse; the one from scratch gets half of the budget to show what it can."""
-        if len(self._living) < 2:
+        """At a look, drop a learner that is surely worse; scratch gets half of the budget to show what it can."""
+        looks = sum(share * self._budget <= self.num_timesteps for share in _LOOKS)
+        if looks == self._looks or len(self._living) < 2:
             return
+        self._looks = looks
         returns = self._returns()
         late = 2 * self.num_timesteps >= self._budget
         for worse, better in (self._learners, *([self._learners[::-1]] if late else [])):
@@ -397,9 +430,8 @@ class Gate(BaseCallback):
 def deterministic(learner: Any, observations: Any) -> Array:
     """Return a learner's most likely actions, scaled to [-1, 1], for observations as it sees them."""
     with torch.no_grad():
-        found: Array = learner.policy._predict(
-            learner.policy.obs_to_tensor(observations)[0], deterministic=True
-        ).numpy()
+        drawn = learner.policy._predict(learner.policy.obs_to_tensor(observations)[0], deterministic=True).numpy()
+    found: Array = drawn.reshape(-1, *learner.action_space.shape)
     return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from sim2real.errors import unknown_name
+from sim2real.errors import Sim2RealError, unknown_name
 from sim2real.rules import Rule, check_rules
 
 if TYPE_CHECKING:
@@ -37,16 +37,23 @@ class TransferMethod:
     def __post_init__(self) -> None:
         check_rules(vars(self), self.rules)
 
-    def check(self, steps: int, source: Mapping[str, Any]) -> None:
-        """Check that the settings fit a target budget and a source policy, before anything is built.
+    @property
+    def needs_replay(self) -> bool:
+        """Whether it is for learners with a replay buffer alone."""
+        return False
+
+    def check(self, training: TrainingConfig, source: Mapping[str, Any]) -> None:  # noqa: ARG002
+        """Check that the settings fit a training and a source policy, before anything is built.
 
         Args:
-            steps: The target budget.
+            training: Of a learner from scratch in the target, with the user's overrides and the target budget.
             source: The hyperparameters that the source policy was trained with, as far as they are known.
 
         Raises:
             Sim2RealError: They do not.
         """
+        if self.needs_replay and training.algo == "ppo":
+            raise Sim2RealError(f"{self.name} learns from a replay buffer, which ppo has not; use sac, td3 or tqc.")
 
     def source_steps(self, steps: int) -> int:  # noqa: ARG002
         """Return how many steps it takes in the source, besides those that the policy was trained with: none.

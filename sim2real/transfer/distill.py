@@ -28,11 +28,12 @@ from stable_baselines3.common.utils import set_random_seed
 from torch import Tensor
 
 from sim2real.deployment.policy import Policy
+from sim2real.errors import Sim2RealError
 from sim2real.rules import Rule, whole
 from sim2real.training.train import TrainingConfig
 from sim2real.transfer.divergence import policy_divergence
 from sim2real.transfer.finetune import FineTune
-from sim2real.transfer.source import check_world, source_env
+from sim2real.transfer.source import check_world, normalized, source_env
 
 Array = NDArray[Any]
 
@@ -43,7 +44,7 @@ _SPREAD = 0.3
 
 
 def _is_hidden(value: Any) -> bool:
-    return value is None or (isinstance(value, list) and all(whole(1).allows(width) for width in value))
+    return value is None or (isinstance(value, list) and value != [] and all(map(whole(1, 4096).allows, value)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +54,9 @@ class Distill(FineTune):
     name: ClassVar[str] = "distill"
     rules: ClassVar[Mapping[str, Rule]] = {
         **FineTune.rules,
-        "hidden": Rule(_is_hidden, "a list of layer widths, like [32, 32], or null"),
-        "collected": whole(2, 1_000_000),
-        "updates": whole(1, 1_000_000),
+        "hidden": Rule(_is_hidden, "a list of layer widths up to 4096, like [32, 32], or null"),
+        "collected": whole(10, 1_000_000),
+        "updates": whole(2, 1_000_000),
     }
 
     hidden: Sequence[int] | None = None
@@ -64,6 +65,18 @@ class Distill(FineTune):
     """Source steps whose states it learns from."""
     updates: int = 4_000
     """Gradient steps of the distillation."""
+
+    def check(self, training: TrainingConfig, source: Mapping[str, Any]) -> None:
+        """Check that the student sees what the source sees.
+
+        Raises:
+            Sim2RealError: It does not.
+        """
+        super().check(training, source)
+        if self.normalizer == "refit":
+            raise Sim2RealError(
+                "distill needs the source's statistics of observations; normalizer: refit forgets them."
+            )
 
     def source_steps(self, steps: int) -> int:
         """Return how many it collects."""
@@ -119,7 +132,7 @@ class Distillation(BaseCallback):
             observations = envs.reset()
             for policy in (self._source.module, learner.policy):
                 for _ in range(self._collected // 2 // envs.num_envs):
-                    observations = _normalized(learner, observations)
+                    observations = normalized(learner, observations)
                     seen.append(observations)
                     observations, *_ = envs.step(policy.predict(observations, deterministic=False)[0])
                 states = _joined(seen)
@@ -168,11 +181,6 @@ def _halved(net_arch: Any) -> Any:
     if isinstance(net_arch, Mapping):
         return {name: _halved(widths) for name, widths in net_arch.items()}
     return [max(1, width // 2) for width in net_arch]
-
-
-def _normalized(learner: Any, observations: Any) -> Any:
-    normalize = learner.get_vec_normalize_env()
-    return observations if normalize is None else normalize.normalize_obs(observations)
 
 
 def _joined(seen: Sequence[Any]) -> Any:

@@ -63,12 +63,19 @@ class FineTune(TransferMethod):
     source_share: float = 0.0
     """Share of source transitions in every batch; they are collected before the first update."""
 
-    def check(self, steps: int, source: Mapping[str, Any]) -> None:  # noqa: ARG002
+    @property
+    def needs_replay(self) -> bool:
+        """Whether a share of source transitions is wanted."""
+        return self.source_share > 0.0
+
+    def check(self, training: TrainingConfig, source: Mapping[str, Any]) -> None:
         """Check that the budget goes on after both warm-ups.
 
         Raises:
             Sim2RealError: It does not.
         """
+        super().check(training, source)
+        steps = training.steps
         for name in ("critic_warmup", "collect_first"):
             value = getattr(self, name)
             if value is not None and value >= steps:

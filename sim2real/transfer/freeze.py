@@ -57,18 +57,18 @@ class Freeze(FineTune):
     rate_decay: float = 1.0
     """Factor from the learning rate of a layer to that of the one before it."""
 
-    def check(self, steps: int, source: Mapping[str, Any]) -> None:
+    def check(self, training: TrainingConfig, source: Mapping[str, Any]) -> None:
         """Check that there are such layers, and that something is learned within the budget.
 
         Raises:
             Sim2RealError: It is not so.
         """
-        super().check(steps, source)
+        super().check(training, source)
         if "net_arch" not in source:  # it is found when the networks are there
             return
         net_arch = source["net_arch"]
         widths = net_arch.values() if isinstance(net_arch, Mapping) else [net_arch]
-        self._check_layers(max(len(part) for part in widths), steps)
+        self._check_layers(max(len(part) for part in widths), training.steps)
 
     def _check_layers(self, hidden: int, steps: int) -> Sequence[str]:
         """Return the names of the frozen layers, of networks with so many hidden ones."""

@@ -64,7 +64,7 @@ class Gat(LearnsInSource):
 
     def source_steps(self, steps: int) -> int:
         """Return those of both experiences, with what is forgotten."""
-        return _INVERSE_STEPS + super().source_steps(steps) + self.refits * FIRST
+        return _INVERSE_STEPS + super().source_steps(steps) + len(fit_steps(steps, self.refits)) * FIRST
 
     def prepare(
         self, learner: BaseAlgorithm, source: Policy | None, training: TrainingConfig
@@ -79,13 +79,17 @@ class Gat(LearnsInSource):
             source, learner, steps=training.steps, first=_INVERSE_STEPS, act=exploring(learner, source)
         )
         models = Models(learner.observation_space.shape[0], learner.action_space.shape[0])  # type: ignore[index]
-        experience = self.experience(
-            source, learner, training.steps, renewals=self.refits, ground=grounding(models, self.smoothing)
-        )
+        experience = self.experience(source, learner, training.steps, ground=grounding(models, self.smoothing))
 
         learner.batches = lambda _, size: experience.batch(size)  # type: ignore[attr-defined]
-        every = max(1, training.steps // (self.refits + 1))
-        return [ungrounded, Grounding(models, learner, ungrounded, experience, every), experience]
+        when = fit_steps(training.steps, self.refits)
+        return [ungrounded, Grounding(models, learner, ungrounded, experience, when), experience]
+
+
+def fit_steps(steps: int, refits: int) -> list[int]:
+    """Return the target steps at which the model of the target is fitted, at even distances within a budget."""
+    found = {round(steps * fit / (refits + 1)) for fit in range(1, refits + 1)}
+    return sorted(found - {0})
 
 
 def grounding(models: Models, smoothing: float) -> Callable[[Array, Array], Array]:
@@ -146,14 +150,19 @@ class Grounding(BaseCallback):
         learner: The learner in the target.
         ungrounded: Experience of the source as it is.
         experience: Of the grounded source.
-        every: Target steps between two fits.
+        when: Target steps of the fits, rising.
     """
 
     def __init__(
-        self, models: Models, learner: Any, ungrounded: SourceExperience, experience: SourceExperience, every: int
+        self,
+        models: Models,
+        learner: Any,
+        ungrounded: SourceExperience,
+        experience: SourceExperience,
+        when: Sequence[int],
     ) -> None:
         super().__init__()
-        self._models, self._learner, self._every = models, learner, every
+        self._models, self._learner, self._when = models, learner, when
         self._ungrounded, self._experience = ungrounded, experience
         self._fits = 0
 
@@ -173,13 +182,17 @@ class Grounding(BaseCallback):
     def begin_segment(self, seed: int) -> None:
         """Nothing here has a stream of its own."""
 
+    def close(self) -> None:
+        """Nothing here is open."""
+
     def _on_step(self) -> bool:
         return True
 
     def _on_rollout_end(self) -> None:
-        if self.num_timesteps < self._every * (self._fits + 1):
+        due = sum(step <= self.num_timesteps for step in self._when)
+        if due == self._fits:
             return
-        self._fits = self.num_timesteps // self._every
+        self._fits = due
         if not self._models.change.count:
             whole = self._ungrounded.batch(_INVERSE_STEPS)
             self._models.state.fit(whole.observations)

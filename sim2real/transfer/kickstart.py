@@ -55,12 +55,13 @@ class Kickstart(TransferMethod):
     decay: float = 0.5
     """Share of the budget after which λ is 0."""
 
-    def check(self, steps: int, source: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def check(self, training: TrainingConfig, source: Mapping[str, Any]) -> None:
         """Check that the source policy has distributions that stand still.
 
         Raises:
             Sim2RealError: Its exploration depends on the state.
         """
+        super().check(training, source)
         if source.get("use_sde"):
             raise _with_sde()
 

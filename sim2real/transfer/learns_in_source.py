@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from sim2real.deployment.policy import Policy
+from sim2real.errors import Sim2RealError
 from sim2real.rules import Rule, whole
+from sim2real.training.train import TrainingConfig
 from sim2real.transfer.base import TransferMethod, carry_normalizer
 from sim2real.transfer.finetune import FineTune
 from sim2real.transfer.source import SourceExperience
@@ -27,6 +29,21 @@ class LearnsInSource(TransferMethod):
     ratio: int = 10
     """Source steps for every target step, and updates for one of a learner from scratch."""
 
+    @property
+    def needs_replay(self) -> bool:
+        """What is collected in the source stands in one."""
+        return True
+
+    def check(self, training: TrainingConfig, source: Mapping[str, Any]) -> None:
+        """Check that transitions are single steps.
+
+        Raises:
+            Sim2RealError: They are not.
+        """
+        super().check(training, source)
+        if training.algo != "ppo" and training.hyperparameters.get("n_steps", 1) != 1:
+            raise Sim2RealError(f"{self.name} learns what follows a single step; set n_steps to 1.")
+
     def source_steps(self, steps: int) -> int:
         """Return those of its experience."""
         return FIRST + self.ratio * steps
@@ -36,7 +53,7 @@ class LearnsInSource(TransferMethod):
         values = FineTune().hyperparameters(tuned, source)
         if "gradient_steps" in values:
             each = values["gradient_steps"]
-            values["gradient_steps"] = self.ratio * (each if each > 0 else values["train_freq"] * values["n_envs"])
+            values["gradient_steps"] = self.ratio * (each if each >= 0 else values["train_freq"] * values["n_envs"])
         return values
 
     def experience(self, source: Policy, learner: BaseAlgorithm, steps: int, **options: Any) -> SourceExperience:
@@ -45,7 +62,9 @@ class LearnsInSource(TransferMethod):
         Raises:
             Sim2RealError: See :class:`SourceExperience`.
         """
-        found = SourceExperience(source, learner, steps=steps, first=FIRST, ratio=self.ratio, **options)
+        for kind, space in (("observations", learner.observation_space), ("actions", learner.action_space)):
+            if space.shape is None or len(space.shape) != 1:
+                raise Sim2RealError(f"{self.name} needs {kind} that are one row of numbers, not {space}.")
         source.copy_into(learner)
         carry_normalizer(source, learner)
-        return found
+        return SourceExperience(source, learner, steps=steps, first=FIRST, ratio=self.ratio, **options)

@@ -53,10 +53,6 @@ class Standardize(nn.Module):
         """Return the standardized data."""
         return (x - self.mean) / self.std
 
-    def inverse(self, x: Tensor) -> Tensor:
-        """Return what has been standardized."""
-        return x * self.std + self.mean
-
 
 class Fitted:
     """A module with an optimizer of its own, whose state goes into checkpoints.
@@ -118,6 +114,9 @@ class Beside(BaseCallback):
 
     def begin_segment(self, seed: int) -> None:
         """Nothing here has a stream of its own."""
+
+    def close(self) -> None:
+        """Nothing here is open."""
 
     def _on_step(self) -> bool:
         return True

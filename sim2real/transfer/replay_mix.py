@@ -37,6 +37,11 @@ class ReplayMix(TransferMethod):
     collected: int = 10_000
     """Source transitions, collected before the first update."""
 
+    @property
+    def needs_replay(self) -> bool:
+        """What it mixes stands in one."""
+        return True
+
     def source_steps(self, steps: int) -> int:  # noqa: ARG002
         """Return how many it collects."""
         return self.collected

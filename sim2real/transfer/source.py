@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import VectorizedActionNoise
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
@@ -41,7 +41,6 @@ class SourceExperience(BaseCallback):
         learner: Off-policy, in the target; the transitions are read as it sees them.
         steps: Target budget.
         first: Source steps before its first update, and whenever it has forgotten the others.
-        renewals: How often it forgets at most.
         ratio: Source steps for every target step.
         act: Who acts, see :func:`exploring`; the learner itself if ``None``.
         ground: Changes the actions just before they are taken, given the observations as the learner sees them and the
@@ -59,7 +58,6 @@ class SourceExperience(BaseCallback):
         steps: int,
         first: int,
         ratio: int = 0,
-        renewals: int = 0,
         act: Act | None = None,
         ground: Callable[[Array, Array], Array] | None = None,
     ) -> None:
@@ -67,23 +65,25 @@ class SourceExperience(BaseCallback):
         check_world(source)
         buffer: Any = getattr(learner, "replay_buffer", None)
         if buffer is None:
-            raise Sim2RealError("this method learns from a replay buffer, which ppo has not; use sac, td3 or tqc.")
+            raise Sim2RealError("source transitions need a replay buffer, which ppo has not; use sac, td3 or tqc.")
         check_changeable(getattr(learner, "_unsupported", None))
         self._learner = learner
         self._first, self._ratio, self._act, self._ground = first, ratio, act or exploring(learner), ground
         self._env = source_env(source)
         self._steps, self._wanted = 0, first
         self._observations: Array | None = None
-        hindsight: dict[str, Any] = {}
+        options: dict[str, Any] = {}
         if isinstance(buffer, HindsightReplayBuffer):
-            hindsight = {"offset": (buffer.offset.start, buffer.offset.stop), "fraction": buffer.fraction}
+            options = {"offset": (buffer.offset.start, buffer.offset.stop), "fraction": buffer.fraction}
+        elif isinstance(buffer, NStepReplayBuffer):
+            options = {"n_steps": buffer.n_steps, "gamma": buffer.gamma}
         self.buffer: ReplayBuffer = type(buffer)(
-            (1 + renewals) * first + ratio * steps + _LANES,
+            max(min(first + ratio * steps, buffer.buffer_size * buffer.n_envs), _LANES),
             buffer.observation_space,
             buffer.action_space,
             device="cpu",
             n_envs=_LANES,
-            **hindsight,
+            **options,
         )
         """What was collected, not normalized."""
         if isinstance(self.buffer, HindsightReplayBuffer):
@@ -116,6 +116,10 @@ class SourceExperience(BaseCallback):
         self._env.seed(seed)
         self._observations = self._env.reset()  # type: ignore[assignment]
 
+    def close(self) -> None:
+        """Close the source envs."""
+        self._env.close()
+
     def _on_step(self) -> bool:
         return True
 
@@ -124,16 +128,13 @@ class SourceExperience(BaseCallback):
             self._step()
         self.logger.record("source/steps", self._steps)
 
-    def _on_training_end(self) -> None:
-        self._env.close()
-
     def _step(self) -> None:
         """Take one step in every source env."""
         observations = self._observations
         assert observations is not None  # a segment has begun
         actions = taken = self._act(observations)
         if self._ground is not None:
-            taken = self._ground(np.asarray(_normalized(self._learner, observations), np.float32), actions)
+            taken = self._ground(np.asarray(normalized(self._learner, observations), np.float32), actions)
         after, rewards, dones, infos = self._env.step(self._learner.policy.unscale_action(taken))
         assert isinstance(after, np.ndarray)
         ends = after.copy()
@@ -162,11 +163,12 @@ def exploring(learner: Any, source: Policy | None = None) -> Act:
     policy: Any = learner.policy if source is None else source.module
 
     def act(observations: Any) -> Array:
-        seen = _normalized(learner, observations)
+        seen = normalized(learner, observations)
         if source is not None:
             seen = observations if source.normalizer is None else source.normalizer(observations)
         with torch.no_grad():
-            actions: Array = policy._predict(policy.obs_to_tensor(seen)[0], deterministic=False).numpy()
+            drawn = policy._predict(policy.obs_to_tensor(seen)[0], deterministic=False).numpy()
+        actions: Array = drawn.reshape(-1, *learner.action_space.shape)
         noise = learner.action_noise
         if noise is None:
             return actions
@@ -194,7 +196,8 @@ def concatenated(*batches: Batch) -> Batch:
     return Batch(observations, actions, after, rewards, continues)
 
 
-def _normalized(learner: Any, observations: Any) -> Any:
+def normalized(learner: Any, observations: Any) -> Any:
+    """Return observations as a learner sees them."""
     normalize = learner.get_vec_normalize_env()
     return observations if normalize is None else normalize.normalize_obs(observations)
 

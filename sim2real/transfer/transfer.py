@@ -111,7 +111,7 @@ def transfer(
         eval_every=eval_every,
         eval_episodes=eval_episodes,
     )
-    chosen.check(base.steps, source.metadata.hyperparameters)
+    chosen.check(base, source.metadata.hyperparameters)
     files = TransferFolder(Path(out) if out is not None else default_folder(world, f"{method}-{target_world.target}"))
     checksum = hashlib.sha256(pack(source)).hexdigest()
     methods: dict[str, TransferMethod] = {m.name: m for m in (chosen, Scratch(), ZeroShot())}

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from method_trainings import SHIFTED, train_with
+from method_trainings import SHIFTED, lead_over_zero_shot, train_with
 from point_mass import ID, SMALL
 from torch.distributions import Normal, kl_divergence
 from trainings import assert_same_training, interrupt_at
@@ -19,7 +19,6 @@ from sim2real.training.fast.update import Batch
 from sim2real.training.train import make_config, run_training, train
 from sim2real.transfer.base import carry_normalizer
 from sim2real.transfer.kickstart import Kickstart, distance, divergence
-from sim2real.transfer.transfer import transfer
 
 
 def batch_with(observations, **extras):
@@ -145,18 +144,7 @@ def test_it_resumes_with_the_same_curve(sources, tmp_path, algo):
 
 
 def test_it_beats_zero_shot(sources, tmp_path):
-    found = transfer(
-        sources["sac"],
-        target=SHIFTED,
-        method="kickstart",
-        steps=700,
-        seeds=2,
-        eval_every=700,
-        hyperparameters=SMALL,
-        out=tmp_path / "out",
-    )
-    arms = found.result["arms"]
-    assert arms["kickstart"]["final_return"]["mean"] > arms["zero-shot"]["final_return"]["mean"] + 1.0
+    assert lead_over_zero_shot(Kickstart(), sources["sac"], tmp_path, steps=700) > 1.0
 
 
 @pytest.mark.parametrize(

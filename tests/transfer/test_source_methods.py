@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from method_trainings import SHIFTED, train_with
+from method_trainings import SHIFTED, lead_over_zero_shot, train_with
 from point_mass import SMALL
 from trainings import assert_same_training, interrupt_at
 
 from sim2real.deployment.policy import BundleInfo, Policy
 from sim2real.errors import Sim2RealError
 from sim2real.training.fast.update import Batch
+from sim2real.transfer import gat
 from sim2real.transfer.darc import Classifiers, Darc
 from sim2real.transfer.gat import Gat, Models, fit, grounding
 from sim2real.transfer.learns_in_source import FIRST
@@ -102,7 +103,9 @@ def test_nothing_is_grounded_before_the_models_are_fitted():
 @pytest.mark.parametrize(
     ("name", "algo"), [("darc", "sac"), ("darc", "td3"), ("gat", "sac"), ("par", "tqc"), ("replay-mix", "td3")]
 )
-def test_it_goes_on_after_an_interruption_as_if_there_had_been_none(sources, tmp_path, name, algo):
+def test_it_goes_on_after_an_interruption_as_if_there_had_been_none(sources, tmp_path, monkeypatch, name, algo):
+    monkeypatch.setattr(gat, "_FIT_UPDATES", 50)
+
     def go(out, **options):
         settings = {"steps": 200, "eval_every": 50, "checkpoint_every": 100, **options}
         return train_with(METHODS[name], sources[algo], out, **settings)
@@ -114,42 +117,26 @@ def test_it_goes_on_after_an_interruption_as_if_there_had_been_none(sources, tmp
 
 # DARC cannot show a way that only the target has: not how to stand against a drift that the source never had.
 @pytest.mark.parametrize(
-    ("method", "drift", "gain"),
-    [(Darc(ratio=4), 0.0, 0.2), (Gat(ratio=4, refits=2), 0.2, 2.0), (Par(ratio=4), 0.2, 1.0)],
+    ("method", "drift", "steps", "gain"),
+    [
+        (Darc(ratio=4), 0.0, 300, 0.2),
+        (Gat(ratio=4, refits=2), 0.2, 300, 2.0),
+        (Par(ratio=4), 0.2, 300, 1.0),
+        (ReplayMix(collected=5000), 0.2, 700, 1.0),
+    ],
 )
-def test_it_beats_the_source_policy_that_it_starts_as(sources, tmp_path, method, drift, gain):
+def test_it_beats_zero_shot(sources, tmp_path, monkeypatch, method, drift, steps, gain):
+    monkeypatch.setattr(gat, "_FIT_UPDATES", 300)
     world = SHIFTED.with_domain({"gain": 0.5, "drift": drift}, "shifted")
-    curves = [
-        train_with(
-            method,
-            sources["sac"],
-            tmp_path / str(seed),
-            steps=300,
-            world=world,
-            seed=seed,
-            eval_every=300,
-            eval_episodes=20,
-        ).curve
-        for seed in (0, 1)
-    ]
-    assert np.mean([curve[-1]["return_mean"] - curve[0]["return_mean"] for curve in curves]) > gain
+    assert lead_over_zero_shot(method, sources["sac"], tmp_path, steps=steps, world=world) > gain
 
 
-def test_replay_mix_beats_zero_shot_and_its_source_steps_are_counted(sources, tmp_path):
-    found = transfer(
-        sources["sac"],
-        target=SHIFTED,
-        method="replay-mix",
-        steps=700,
-        seeds=2,
-        eval_every=700,
-        hyperparameters={**SMALL, "collected": 5000},
-        out=tmp_path / "out",
-    )
-    arms = found.result["arms"]
-    assert arms["replay-mix"]["final_return"]["mean"] > arms["zero-shot"]["final_return"]["mean"] + 1.0
-    assert {name: arm["source_steps"] for name, arm in arms.items()} == {
-        "replay-mix": 900 + 5000,
+def test_source_steps_are_counted(sources, tmp_path):
+    settings = {**SMALL, "collected": 500}
+    options = {"steps": 70, "seeds": 1, "eval_episodes": 2, "out": tmp_path / "out"}
+    found = transfer(sources["sac"], target=SHIFTED, method="replay-mix", hyperparameters=settings, **options)
+    assert {name: arm["source_steps"] for name, arm in found.result["arms"].items()} == {
+        "replay-mix": 900 + 500,
         "scratch": 0,
         "zero-shot": 900,
     }
@@ -229,7 +216,7 @@ def test_batches_are_joined_in_order():
 def test_on_policy_learners_are_refused(sources, tmp_path, name):
     with pytest.raises(Sim2RealError) as raised:
         train_with(METHODS[name], sources["ppo"], tmp_path / "run", steps=64)
-    assert str(raised.value) == "this method learns from a replay buffer, which ppo has not; use sac, td3 or tqc."
+    assert str(raised.value) == "source transitions need a replay buffer, which ppo has not; use sac, td3 or tqc."
 
 
 @pytest.mark.parametrize("name", METHODS)
