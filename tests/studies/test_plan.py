@@ -225,6 +225,19 @@ def test_several_names_of_a_kind_are_left_out_at_once(tmp_path):
     assert {key for key in kept if key[0] == "far" and key[2] == 240} == {("far", "finetune", 240)}
 
 
+def test_a_method_that_an_algorithm_cannot_have_is_refused_before_anything_runs(tmp_path):
+    small = {"n_steps": 64, "n_envs": 1, "batch_size": 64}
+    axes = {
+        "sources": {"own": {"env": ID, "steps": 200, "hyperparameters": small}},
+        "algorithms": ["ppo"],
+        "hyperparameters": small,
+    }
+    for method in ("auto", "darc", "replay-mix"):
+        words = f"{method} learns from a replay buffer, which ppo has not; use sac, td3 or tqc."
+        with pytest.raises(Sim2RealError, match=words):
+            plan(tmp_path, **axes, methods=[method])
+
+
 def test_the_example_of_the_documentation_is_a_study(tmp_path):
     text = sys.modules["sim2real.studies.study"].__doc__
     example = text.split("::\n\n")[1].split("\n\n``eval_every``")[0]

@@ -52,6 +52,26 @@ def test_an_interrupted_run_resumes_with_the_same_curve(tmp_path, algo, step):
     assert_same_training(whole, run_training(config, tmp_path / "cut", resume=True))
 
 
+@pytest.mark.parametrize("algo", ["sac", "ppo"])
+def test_with_exploration_that_depends_on_the_state_it_resumes_with_the_same_curve(tmp_path, algo):
+    settings = {"n_steps": 25, "n_envs": 2, "batch_size": 25} if algo == "ppo" else CASES["sac"][1]
+    config = make_config(
+        World.of("Pendulum-v1"),
+        algo=algo,
+        randomizer="none",
+        seed=3,
+        hyperparameters={**settings, "use_sde": True},
+        steps=250,
+        eval_every=50,
+        eval_episodes=2,
+        checkpoint_every=100,
+    )
+    whole = run_training(config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run_training(config, tmp_path / "cut", listener=interrupt_at(200))
+    assert_same_training(whole, run_training(config, tmp_path / "cut", resume=True))
+
+
 @pytest.mark.parametrize(
     ("form", "extra"),
     [("goal", {}), ("flat", {"hindsight": 0.8, "n_envs": 2}), ("flat", {"hindsight": 0.8, "buffer_size": 180})],

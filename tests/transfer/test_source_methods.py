@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 import torch
 from method_trainings import SHIFTED, lead_over_zero_shot, train_with
-from point_mass import SMALL
+from point_mass import SMALL, PointMass
 from trainings import assert_same_training, interrupt_at
 
 from sim2real.deployment.policy import BundleInfo, Policy
+from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real.training.fast.update import Batch
+from sim2real.training.train import make_config, run_training
 from sim2real.transfer import gat
 from sim2real.transfer.darc import Classifiers, Darc
-from sim2real.transfer.gat import Gat, Models, fit, grounding
+from sim2real.transfer.gat import Gat, Models, fit, fit_steps, grounding
 from sim2real.transfer.learns_in_source import FIRST
 from sim2real.transfer.models import Fitted
 from sim2real.transfer.par import Encoders, Par
@@ -210,6 +212,39 @@ def test_batches_are_joined_in_order():
     joined = concatenated(one, other)
     assert joined.rewards.ravel().tolist() == [1.0, 1.0, 2.0, 2.0]
     assert joined.extras == {}
+
+
+def test_source_envs_are_closed_when_a_training_fails(sources, tmp_path, monkeypatch):
+    made, closed = [], []
+    make, close = World.make, PointMass.close
+    monkeypatch.setattr(World, "make", lambda self, **options: made.append(1) or make(self, **options))
+    monkeypatch.setattr(PointMass, "close", lambda self: closed.append(self) or close(self))
+    with pytest.raises(KeyboardInterrupt):
+        train_with(METHODS["par"], sources["sac"], tmp_path / "run", steps=100, listener=interrupt_at(50))
+    assert len({id(env) for env in closed}) == len(made)
+
+
+@pytest.mark.parametrize("name", ["darc", "gat", "par"])
+def test_transitions_of_several_steps_are_refused(name):
+    config = make_config(SHIFTED, algo="sac", randomizer="none", steps=60, seed=0, hyperparameters={"n_steps": 3})
+    with pytest.raises(Sim2RealError) as raised:
+        METHODS[name].check(config, {})
+    assert str(raised.value) == f"{name} learns what follows a single step; set n_steps to 1."
+
+
+def test_source_transitions_of_several_steps_are_like_those_of_the_target(sources, tmp_path):
+    watched = Watched(ReplayMix(collected=200), sources["sac"])
+    values = {**sources["sac"].metadata.hyperparameters, "n_steps": 3, "learning_starts": 20}
+    config = make_config(SHIFTED, algo="sac", randomizer="none", steps=40, seed=0, hyperparameters=values)
+    run_training(config, tmp_path / "run", prepare=lambda learner: watched(learner, config))
+    mine, its = watched.experience.buffer, watched.learner.replay_buffer
+    assert (mine.n_steps, mine.gamma) == (its.n_steps, its.gamma) == (3, values["gamma"])
+
+
+def test_the_model_of_the_target_is_fitted_as_often_as_it_says():
+    assert fit_steps(2500, 5) == [417, 833, 1250, 1667, 2083]
+    assert fit_steps(3, 10) == [1, 2, 3]
+    assert Gat(ratio=2, refits=5).source_steps(2500) == 5_000 + FIRST + 2 * 2500 + 5 * FIRST
 
 
 @pytest.mark.parametrize("name", METHODS)
