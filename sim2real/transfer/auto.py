@@ -24,6 +24,7 @@ No step beyond the budget is taken, and no evaluation of the curve is looked at.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
@@ -255,7 +256,13 @@ class Gate(BaseCallback):
         return Policy.from_sb3(self._learner if self.chosen == Scratch.name else self._rival.learner)
 
     def describe(self, info: BundleInfo) -> BundleInfo:
-        """Return what the bundle of the chosen policy says: the source's keeps its world and its hyperparameters."""
+        """Return what the bundle of the chosen policy says: the source's keeps its world and its hyperparameters.
+
+        Its provenance says under ``gate`` who was chosen, who was out from which step on, and who acted how often.
+        """
+        acted = Counter(episode.arm for episode in self.episodes)
+        told = {"chosen": self.chosen, "out": dict(self.out), "episodes": dict(acted)}
+        info = replace(info, provenance={**info.provenance, "gate": told})
         if self.chosen == ZeroShot.name:
             return replace(self._source.metadata, provenance=info.provenance)
         return info if self.chosen == Scratch.name else replace(info, hyperparameters=self._rival.hyperparameters)

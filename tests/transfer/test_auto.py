@@ -66,6 +66,8 @@ def test_where_all_learning_does_harm_it_returns_the_source_policy_itself(gated,
     before, after = sources["sac"].metadata, run.policy.metadata
     assert (after.world, after.hyperparameters, after.domains) == (before.world, before.hyperparameters, before.domains)
     assert after.provenance["steps"] == 300  # that of this training
+    assert after.provenance["gate"]["chosen"] == "zero-shot"
+    assert sum(after.provenance["gate"]["episodes"].values()) == 300 // 20
 
 
 def test_it_takes_no_step_beyond_the_budget_and_both_learn_from_all_of_them(gated):
