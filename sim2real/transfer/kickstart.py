@@ -145,20 +145,22 @@ def distance(losses: TD3Losses, actor: Parameters, batch: Batch) -> Tensor:
 def _draw_off_policy(learner: Any, pull: Pull) -> None:
     deterministic = isinstance(learner, FastTD3)
     learner.add_term(distance if deterministic else divergence)
-    actor = pull.teacher.actor
+    actor, names = pull.teacher.actor, ("actions",) if deterministic else ("mean", "log_std")
 
     def batches(learner: Any, batch_size: int) -> Batch:
         batch = sample_batch(learner, batch_size)
         pull.observations, weight = batch.observations, pull.weight(learner.num_timesteps)
-        nothing = torch.zeros_like(batch.actions)  # of the same shape, for the same compiled update
-        with torch.no_grad():
-            if deterministic:
-                extras = {"actions": actor(batch.observations) if weight else nothing}
-            elif weight:
-                mean, log_std, _ = actor.get_action_dist_params(batch.observations)
-                extras = {"mean": mean, "log_std": log_std}
-            else:
-                extras = {"mean": nothing, "log_std": nothing}
+        # Not asked are a source without weight, and one of TD3 where the update leaves the actor alone.
+        asked = weight > 0.0 and (not deterministic or learner._n_updates % learner.policy_delay == 0)
+        # Of the same shapes, and a tensor each: the update is compiled for no two in one place.
+        extras = {name: torch.zeros_like(batch.actions) for name in names}
+        if asked:
+            with torch.no_grad():
+                if deterministic:
+                    extras = {"actions": actor(batch.observations)}
+                else:
+                    mean, log_std, _ = actor.get_action_dist_params(batch.observations)
+                    extras = {"mean": mean, "log_std": log_std}
         return batch._replace(extras={**extras, "weight": torch.tensor([weight])})
 
     learner.batches = batches

@@ -132,6 +132,57 @@ def test_the_source_is_not_asked_once_it_has_no_weight_and_the_log_says_so(sourc
     assert logged["divergence"] > 0.0
 
 
+def test_a_source_of_td3_is_asked_only_where_the_actor_learns(sources, tmp_path):
+    asked, seen = [], []
+
+    def prepare(learner, training):
+        (pull,) = Kickstart(decay=1.0).prepare(learner, source, training)
+        pull.teacher.actor.register_forward_pre_hook(lambda *_: asked.append(learner._n_updates))
+        pull._on_rollout_start = lambda: None  # what is logged asks, too
+        seen.append(learner)
+        return [pull]
+
+    sources["td3"].save(tmp_path / "policy.zip")
+    source = load_policy(tmp_path / "policy.zip")  # its networks are changed here
+    train_with(Kickstart(), source, tmp_path / "run", steps=100, prepare=prepare)
+    updates, delay = seen[0]._n_updates, seen[0].policy_delay
+    assert asked == list(range(delay, updates, delay))  # at the last one it has no weight any more
+    assert delay > 1
+    assert len(asked) > 10
+
+
+@pytest.mark.parametrize("algo", ["sac", "td3"])
+def test_one_compiled_update_is_for_a_source_with_and_without_weight(sources, tmp_path, algo, monkeypatch):
+    compiled, weights = [], set()
+    compile_it = torch.compile
+
+    def compiler(function, **_):
+        def count(graph, _):
+            compiled.append(function)
+            return graph.forward
+
+        return compile_it(function, fullgraph=True, dynamic=False, backend=count)
+
+    def prepare(learner, training):
+        learner.compiled = True
+        callbacks = Kickstart(decay=0.5).prepare(learner, sources[algo], training)
+        drawn = learner.batches
+
+        def watched(learner, size):
+            batch = drawn(learner, size)
+            weights.add(batch.extras["weight"].item() > 0.0)
+            return batch
+
+        learner.batches = watched
+        return callbacks
+
+    monkeypatch.setattr("sim2real.training.fast.update._compiled", {})
+    monkeypatch.setattr(torch, "compile", compiler)
+    train_with(Kickstart(), sources[algo], tmp_path / "run", steps=240, prepare=prepare)
+    assert weights == {True, False}
+    assert len(compiled) == {"sac": 1, "td3": 2}[algo]  # of TD3 one more, which leaves the actor alone
+
+
 @pytest.mark.parametrize("algo", ["sac", "ppo"])
 def test_it_resumes_with_the_same_curve(sources, tmp_path, algo):
     def go(out, **options):
