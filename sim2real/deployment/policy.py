@@ -185,13 +185,7 @@ class Policy:
         own = self.module.state_dict()
         shapes = {name: tensor.shape for name, tensor in own.items()}
         if {name: tensor.shape for name, tensor in model.policy.state_dict().items()} != shapes:
-            mine, its = self.network.kwargs, other.kwargs
-            names = [name for name in its if its[name] != mine.get(name)]
-            differ = [f"{name} is {its[name]}, the policy's {mine.get(name)}" for name in names]
-            raise Sim2RealError(
-                f"the model's networks differ: {'; '.join(differ) or 'they have other sizes'}; build the model with "
-                "policy_kwargs=policy.network.policy_kwargs."
-            )
+            raise Sim2RealError(f"the model's networks differ: {_differences(other, self.network)}.")
         model.policy.load_state_dict(own)
         self.copy_entropy_into(model)
         for holder in (model, model.policy, getattr(model, "actor", None), getattr(model, "critic", None)):
@@ -292,6 +286,18 @@ class Policy:
         from sim2real.deployment.bundle import pack, unpack
 
         return unpack, (pack(self), "policy")
+
+
+def _differences(model: NetworkSpec, policy: NetworkSpec) -> str:
+    """Return in what the networks of a model differ from a policy's, and what would make them the same."""
+    parts = []
+    for name in sorted({*model.kwargs, *policy.kwargs}, key=lambda name: (name != "net_arch", name)):
+        there, here = (spec.kwargs.get(name, "the default") for spec in (model, policy))
+        if there != here:
+            parts.append(f"{name} is {there}, the policy's {here}")
+    # SB3's algorithms take use_sde beside policy_kwargs.
+    beside = f"use_sde={policy.use_sde} and " if model.use_sde != policy.use_sde else ""
+    return f"{'; '.join(parts)}; build the model with {beside}policy_kwargs=policy.network.policy_kwargs"
 
 
 def _check_weights(weights: Mapping[str, NDArray[Any]], expected: Mapping[str, tuple[int, ...]]) -> None:

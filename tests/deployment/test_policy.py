@@ -117,6 +117,20 @@ def test_copy_into_refuses_other_networks():
         Sim2RealError, match=r"^the model's networks differ: net_arch is \[8\], the policy's \[16, 16\]; "
     ):
         small.copy_into(model)
+    with pytest.raises(Sim2RealError) as raised:
+        Policy.from_sb3(make_model("sac-sde")).copy_into(make_model("sac-box"))
+    assert str(raised.value) == (
+        "the model's networks differ: use_sde is False, the policy's True; build the model with use_sde=True and "
+        "policy_kwargs=policy.network.policy_kwargs."
+    )
+    model = make_model("td3-box")
+    plain = type(model)("MlpPolicy", model.env, policy_kwargs={"net_arch": [16]}, buffer_size=10, device="cpu")
+    with pytest.raises(Sim2RealError) as raised:
+        policy.copy_into(plain)
+    assert str(raised.value) == (
+        "the model's networks differ: net_arch is [16], the policy's {'pi': [16], 'qf': [24, 8]}; "
+        "n_critics is the default, the policy's 3; build the model with policy_kwargs=policy.network.policy_kwargs."
+    )
 
 
 @pytest.mark.parametrize(
