@@ -132,15 +132,17 @@ class CriticWarmup(BaseCallback):
     def __init__(self, warmup: int, collect_first: int) -> None:
         super().__init__()
         self._warmup, self._collect_first = warmup, collect_first
-        self._gradient_steps = 0
+        self._gradient_steps: int | None = None
 
     def _on_training_start(self) -> None:
-        if isinstance(self.model, OffPolicyAlgorithm):
+        # What an earlier call of learn() has left may be the 0 of below.
+        if self._gradient_steps is None and isinstance(self.model, OffPolicyAlgorithm):
             self._gradient_steps = self.model.gradient_steps
 
     def _on_rollout_start(self) -> None:
         step = self.model.num_timesteps
         if isinstance(self.model, OffPolicyAlgorithm):
+            assert self._gradient_steps is not None
             self.model.gradient_steps = 0 if step < self._collect_first else self._gradient_steps
         frozen = step < self._warmup
         for parameter in _actor_parameters(self.model):
