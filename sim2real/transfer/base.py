@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from gymnasium import spaces
 
 from sim2real.errors import Sim2RealError, unknown_name
 from sim2real.rules import Rule, check_rules
@@ -42,6 +45,11 @@ class TransferMethod:
         """Whether it is for learners with a replay buffer alone."""
         return False
 
+    @property
+    def changes_update(self) -> bool:
+        """Whether it changes the update of SAC, TD3 or TQC, or its batches; that of Stable-Baselines3 it cannot."""
+        return False
+
     def check(self, training: TrainingConfig, source: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Check that the settings fit a training and a source policy, before anything is built.
 
@@ -54,6 +62,8 @@ class TransferMethod:
         """
         if self.needs_replay and training.algo == "ppo":
             raise Sim2RealError(f"{self.name} learns from a replay buffer, which ppo has not; use sac, td3 or tqc.")
+        if self.changes_update and training.algo != "ppo":
+            check_faster_update(self.name, training)
 
     def source_steps(self, steps: int) -> int:  # noqa: ARG002
         """Return how many steps it takes in the source, besides those that the policy was trained with: none.
@@ -90,6 +100,21 @@ class TransferMethod:
             a :class:`~sim2real.training.checkpoint.Companion`, its state, so that a resumed run goes the same way.
         """
         return ()
+
+
+def check_faster_update(name: str, training: TrainingConfig) -> None:
+    """Check that a training of SAC, TD3 or TQC has the faster update, which a method can change.
+
+    Raises:
+        Sim2RealError: It has that of Stable-Baselines3.
+    """
+    with closing(training.world.make()) as env:
+        dict_space = isinstance(env.observation_space, spaces.Dict)
+    if dict_space or training.hyperparameters.get("use_sde"):
+        what = "Dict observations" if dict_space else "state-dependent exploration (use_sde)"
+        raise Sim2RealError(
+            f"{name} changes the update of {training.algo}, which cannot be with {what}; use plain finetune."
+        )
 
 
 METHODS = {

@@ -53,6 +53,11 @@ class Columns(FineTune):
     """Units of the new column in each hidden layer; as many as the source's column has there if
     ``None``."""
 
+    @property
+    def changes_update(self) -> bool:
+        """Parts of its layers are frozen."""
+        return True
+
     def hyperparameters(self, tuned: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of fine-tuning, with networks that have room for the new column.
 

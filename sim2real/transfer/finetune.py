@@ -68,6 +68,11 @@ class FineTune(TransferMethod):
         """Whether a share of source transitions is wanted."""
         return self.source_share > 0.0
 
+    @property
+    def changes_update(self) -> bool:
+        """Whether a share of source transitions is wanted."""
+        return self.source_share > 0.0
+
     def check(self, training: TrainingConfig, source: Mapping[str, Any]) -> None:
         """Check that the budget goes on after both warm-ups.
 

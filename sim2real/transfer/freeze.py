@@ -57,6 +57,11 @@ class Freeze(FineTune):
     rate_decay: float = 1.0
     """Factor from the learning rate of a layer to that of the one before it."""
 
+    @property
+    def changes_update(self) -> bool:
+        """Every layer has a learning rate of its own."""
+        return True
+
     def check(self, training: TrainingConfig, source: Mapping[str, Any]) -> None:
         """Check that there are such layers, and that something is learned within the budget.
 
@@ -64,26 +69,33 @@ class Freeze(FineTune):
             Sim2RealError: It is not so.
         """
         super().check(training, source)
+        if source.get("use_sde") and training.algo != "ppo":
+            raise Sim2RealError(
+                f"{self.name} needs a source policy without state-dependent exploration (use_sde); use plain finetune."
+            )
         if "net_arch" not in source:  # it is found when the networks are there
             return
         net_arch = source["net_arch"]
-        widths = net_arch.values() if isinstance(net_arch, Mapping) else [net_arch]
-        self._check_layers(max(len(part) for part in widths), training.steps)
+        hidden = {name: len(widths) for name, widths in net_arch.items()} if isinstance(net_arch, Mapping) else {}
+        actor = hidden["pi"] if hidden else len(net_arch)
+        self._check_layers(actor, max(hidden.values(), default=actor), training.steps)
 
-    def _check_layers(self, hidden: int, steps: int) -> Sequence[str]:
-        """Return the names of the frozen layers, of networks with so many hidden ones."""
-        names = [*(f"hidden_{index}" for index in range(1, hidden + 1)), OUTPUT]
+    def _check_layers(self, actor: int, hidden: int, steps: int) -> Sequence[str]:
+        """Return the names of the frozen layers, where the actor and the deepest network have so many hidden ones."""
+        names = _layer_names(hidden)
         frozen = names[:-1] if self.frozen is None else self.frozen
         for name in frozen:
             if name not in names:
                 raise Sim2RealError(f"frozen = {list(frozen)}: the networks have the layers {', '.join(names)}.")
-        if set(frozen) == set(names):
+        if set(_layer_names(actor)) <= set(frozen):
             if self.thaw_every is None:
-                raise Sim2RealError("with all layers frozen nothing is learned; leave one out, or give thaw_every.")
+                raise Sim2RealError(
+                    "with all layers of the actor frozen nothing is learned; leave one out, or give thaw_every."
+                )
             if self.thaw_every >= steps:
                 raise Sim2RealError(
-                    f"thaw_every = {self.thaw_every} thaws nothing within {steps} steps, and all layers are frozen; "
-                    f"lower it."
+                    f"thaw_every = {self.thaw_every} thaws nothing within {steps} steps, and all layers of the actor "
+                    f"are frozen; lower it."
                 )
         return frozen
 
@@ -93,12 +105,12 @@ class Freeze(FineTune):
         """Copy networks and normalizer; return the callbacks that freeze and thaw.
 
         Raises:
-            Sim2RealError: A network has no layer of a name in ``frozen``, or all layers are frozen for good.
+            Sim2RealError: A network has no layer of a name in ``frozen``, or all of the actor are frozen for good.
         """
         callbacks = super().prepare(learner, source, training)
         networks = _layers(learner)
         hidden = max(len(layers) for layers in networks.values()) - 1
-        frozen = self._check_layers(hidden, training.steps)
+        frozen = self._check_layers(len(networks["actor"]) - 1, hidden, training.steps)
         rates = _Rates(networks, frozen, self.thaw_every, self.rate_decay)
         if isinstance(learner.policy, ActorCriticPolicy):
             _scale_steps(learner.policy, rates.factors)
@@ -156,7 +168,7 @@ class _Rates(BaseCallback):
     def factors(self, network: str) -> dict[str, float]:
         """Return the factor on the learning rate of every parameter."""
         layers = self._networks[network]
-        names = [*(f"hidden_{index}" for index in range(1, len(layers))), OUTPUT]
+        names = _layer_names(len(layers) - 1)
         still = [name for name in names if name in self._frozen]
         if self._every is not None:
             still = still[: max(0, len(still) - self._step // self._every)]
@@ -164,6 +176,10 @@ class _Rates(BaseCallback):
         for depth, (name, parameters) in enumerate(zip(reversed(names), reversed(layers), strict=True)):
             found |= dict.fromkeys(parameters, 0.0 if name in still else self._decay**depth)
         return found
+
+
+def _layer_names(hidden: int) -> list[str]:
+    return [*(f"hidden_{index}" for index in range(1, hidden + 1)), OUTPUT]
 
 
 def _layers(learner: BaseAlgorithm) -> dict[str, list[list[str]]]:

@@ -55,6 +55,11 @@ class Kickstart(TransferMethod):
     decay: float = 0.5
     """Share of the budget after which λ is 0."""
 
+    @property
+    def changes_update(self) -> bool:
+        """The divergence is a term of the actor's loss."""
+        return True
+
     def check(self, training: TrainingConfig, source: Mapping[str, Any]) -> None:
         """Check that the source policy has distributions that stand still.
 

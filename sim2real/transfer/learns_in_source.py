@@ -30,6 +30,11 @@ class LearnsInSource(TransferMethod):
     """Source steps for every target step, and updates for one of a learner from scratch."""
 
     @property
+    def changes_update(self) -> bool:
+        """Its batches are of both worlds."""
+        return True
+
+    @property
     def needs_replay(self) -> bool:
         """What is collected in the source stands in one."""
         return True

@@ -38,6 +38,11 @@ class ReplayMix(TransferMethod):
     """Source transitions, collected before the first update."""
 
     @property
+    def changes_update(self) -> bool:
+        """Its batches are of both worlds."""
+        return True
+
+    @property
     def needs_replay(self) -> bool:
         """What it mixes stands in one."""
         return True

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from method_trainings import SHIFTED, lead_over_zero_shot, train_with
+from method_trainings import SHIFTED, SMALL_OF, lead_over_zero_shot, train_with
 from point_mass import SMALL
+from stable_baselines3.common.callbacks import CallbackList
 from trainings import assert_same_training, interrupt_at
 
+from sim2real.deployment.policy import Policy
 from sim2real.errors import Sim2RealError
+from sim2real.training.learner import make_learner, make_training_env
 from sim2real.training.train import make_config
 from sim2real.transfer.freeze import Freeze
 from sim2real.transfer.transfer import transfer
@@ -122,10 +125,10 @@ def test_settings_that_cannot_be_are_refused(settings, message):
     ("settings", "message"),
     [
         ({"frozen": ["hidden_3"]}, "frozen = ['hidden_3']: the networks have the layers hidden_1, hidden_2, output."),
-        ({"frozen": ALL}, "with all layers frozen nothing is learned; leave one out, or give thaw_every."),
+        ({"frozen": ALL}, "with all layers of the actor frozen nothing is learned; leave one out, or give thaw_every."),
         (
             {"frozen": ALL, "thaw_every": 192},
-            "thaw_every = 192 thaws nothing within 192 steps, and all layers are frozen; lower it.",
+            "thaw_every = 192 thaws nothing within 192 steps, and all layers of the actor are frozen; lower it.",
         ),
     ],
 )
@@ -139,6 +142,44 @@ def test_what_would_learn_nothing_is_refused_before_anything_is_built(sources, t
         train_with(Freeze(**settings), source, tmp_path / "run", steps=192)
     assert str(raised.value) == message
     Freeze(frozen=ALL, thaw_every=191).check(config, source.metadata.hyperparameters)
+
+
+def test_an_actor_with_fewer_layers_must_learn_something_too():
+    config = make_config(SHIFTED, algo="sac", randomizer="none", steps=192, seed=0, hyperparameters=SMALL)
+    source = {"net_arch": {"pi": [16], "qf": [16, 16]}}
+    with pytest.raises(Sim2RealError) as raised:
+        Freeze(frozen=["hidden_1", "output"]).check(config, source)
+    assert str(raised.value) == (
+        "with all layers of the actor frozen nothing is learned; leave one out, or give thaw_every."
+    )
+    Freeze(frozen=["hidden_1", "hidden_2"]).check(config, source)
+
+
+def test_a_source_whose_exploration_depends_on_the_state_is_refused():
+    config = make_config(SHIFTED, algo="sac", randomizer="none", steps=192, seed=0, hyperparameters=SMALL)
+    with pytest.raises(Sim2RealError) as raised:
+        Freeze().check(config, {"net_arch": [32, 32], "use_sde": True})
+    assert str(raised.value) == (
+        "freeze needs a source policy without state-dependent exploration (use_sde); use plain finetune."
+    )
+
+
+@pytest.mark.parametrize("algo", ["sac", "ppo"])
+def test_two_calls_of_learn_learn_what_one_learns(sources, algo):
+    config = make_config(SHIFTED, algo=algo, randomizer="none", steps=128, seed=0, hyperparameters=SMALL_OF[algo])
+    method, source = Freeze(frozen=["hidden_1"], rate_decay=0.5, critic_warmup=32, collect_first=80), sources[algo]
+    values = method.hyperparameters(config.hyperparameters, source.metadata.hyperparameters)
+    found = []
+    for parts in ((128,), (64, 64)):
+        learner = make_learner(algo, make_training_env(config.world, "none", values, 1), values, seed=0, steps=128)
+        callbacks = CallbackList(list(method.prepare(learner, source, config)))
+        for part in parts:
+            learner.learn(part, callback=callbacks, reset_num_timesteps=False)
+        found.append(learner.policy.state_dict())
+        assert moved_layers(source, Policy.from_sb3(learner), algo)["output"] > 0.0
+    whole, cut = found
+    for name, tensor in whole.items():
+        torch.testing.assert_close(cut[name], tensor, rtol=0.0, atol=0.0, msg=name)
 
 
 def test_what_is_frozen_has_no_part_in_the_norm_that_ppo_clips(sources, tmp_path):

@@ -287,6 +287,27 @@ def test_bad_input_is_refused_before_anything_is_made(source, tmp_path):
     )
 
 
+def test_a_method_that_changes_the_update_says_in_one_message_where_it_cannot(source, tmp_path, recwarn):
+    goals = World.of("sim2real_envs:sim2real/PandaReach-v0", kwargs={"observation": "goal"})
+    for world, overrides, what in (
+        (goals, {}, "Dict observations"),
+        (World.of(ID), {"use_sde": True}, "state-dependent exploration (use_sde)"),
+    ):
+        config = make_config(world, algo="sac", randomizer="none", steps=100, seed=0, hyperparameters=overrides)
+        changing = [method for method in map(find_method, METHODS) if method().changes_update]
+        assert {"freeze", "kickstart", "residual", "replay-mix", "par"} <= {method.name for method in changing}
+        for method in changing:
+            with pytest.raises(Sim2RealError) as raised:
+                method().check(config, {})
+            assert str(raised.value) == (
+                f"{method.name} changes the update of sac, which cannot be with {what}; use plain finetune."
+            )
+        FineTune().check(config, {})
+    for method in ("freeze", "kickstart"):
+        assert refused(source, tmp_path / "out", method=method, hyperparameters={"use_sde": True}).startswith(method)
+    assert not [warning for warning in recwarn if "at the speed of" in str(warning.message)]
+
+
 def test_nan_from_the_target_is_named_and_nothing_is_left(source, tmp_path):
     message = refused(source, tmp_path / "out", kwargs={"nan_at": 7}, seeds=1)
     assert message == (
