@@ -7,7 +7,7 @@ Who acts is decided episode by episode:
 2. then the learners, exploring: the one with the better returns lately most of the time, the other in at least
    ``share`` of the episodes, since a learner that only watches overrates what it never tries (Ostrovski et al., 2021,
    "The difficulty of passive learning in deep reinforcement learning"). One whose returns are surely less at a quarter,
-   a half or three quarters of the budget (Welch's test on the last episodes of both, one-sided, 5 % for all three
+   a half or three quarters of the budget (Welch's test on the last episodes of both, one-sided, 5 % for its looks
    together) is out; the learner from scratch not at the first, when it has hardly begun;
 3. in the last ``exam`` of the budget who is left acts deterministically, in turn with the source policy while that is
    not surely less.
@@ -69,14 +69,14 @@ class Auto(TransferMethod):
 
     name: ClassVar[str] = "auto"
     rules: ClassVar[Mapping[str, Rule]] = {
-        "method": Rule(lambda value: isinstance(value, str), "the name of a method"),
+        "transferred": Rule(lambda value: isinstance(value, str), "the name of a method"),
         "probe": number(0.0, 0.5),
         "share": number(0.0, 0.5),
         "exam": number(0.0, 0.5),
     }
 
-    method: str = "finetune"
-    """Of the transferred learner."""
+    transferred: str = "finetune"
+    """Method of the transferred learner."""
     probe: float = 0.05
     """Share of the budget in which the source policy acts at first."""
     share: float = 0.25
@@ -86,10 +86,10 @@ class Auto(TransferMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        chosen = find_method(self.method)
+        chosen = find_method(self.transferred)
         if not chosen.learns or not chosen.uses_source or chosen is Auto:
             known = [name for name in METHODS if name not in (self.name, Scratch.name, ZeroShot.name)]
-            raise unknown_name("transferred learner of auto", self.method, known)
+            raise unknown_name("transferred learner of auto", self.transferred, known)
 
     @property
     def needs_replay(self) -> bool:
@@ -99,11 +99,11 @@ class Auto(TransferMethod):
     def check(self, training: TrainingConfig, source: Mapping[str, Any]) -> None:
         """Check the same for the transferred learner."""
         super().check(training, source)
-        find_method(self.method)().check(training, source)
+        find_method(self.transferred)().check(training, source)
 
     def source_steps(self, steps: int) -> int:
         """Return those of the transferred learner."""
-        return find_method(self.method)().source_steps(steps)
+        return find_method(self.transferred)().source_steps(steps)
 
     def prepare(
         self, learner: BaseAlgorithm, source: Policy | None, training: TrainingConfig
@@ -116,7 +116,7 @@ class Auto(TransferMethod):
         assert source is not None
         if getattr(learner, "replay_buffer", None) is None:
             raise Sim2RealError("auto lets its learners share a replay buffer, which ppo has not; use sac, td3 or tqc.")
-        method = find_method(self.method)()
+        method = find_method(self.transferred)()
         return [Gate(self, learner, Rival(method, learner, source, training), source, training.steps)]
 
 
@@ -223,7 +223,7 @@ class Gate(BaseCallback):
         super().__init__()
         self._settings, self._learner, self._rival, self._source = settings, learner, rival, source
         self._budget = steps
-        self._learners = [settings.method, Scratch.name]
+        self._learners = [settings.transferred, Scratch.name]
         self.turns: list[Turn] = []
         """Of all episodes that have begun, in their order."""
         self.episodes: list[Episode] = []
@@ -353,11 +353,11 @@ class Gate(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         self._learner.gradient_steps = 0 if Scratch.name in self.out else self._own_updates
-        if self._settings.method not in self.out:
+        if self._settings.transferred not in self.out:
             self._rival.before_rollout(self.num_timesteps)
 
     def _on_step(self) -> bool:
-        if self._settings.method not in self.out:
+        if self._settings.transferred not in self.out:
             self._rival.after_step(self.num_timesteps, self.locals)
         ended = [env for env, info in enumerate(self.locals["infos"]) if "episode" in info]
         if ended:
@@ -371,7 +371,7 @@ class Gate(BaseCallback):
         return True
 
     def _on_rollout_end(self) -> None:
-        if self._settings.method not in self.out:
+        if self._settings.transferred not in self.out:
             self._rival.after_rollout(self.num_timesteps)
         for turn, returns in self._returns().items():
             kind = "exam" if turn.deterministic else "exploring"

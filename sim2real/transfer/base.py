@@ -8,8 +8,6 @@ from contextlib import closing
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from gymnasium import spaces
-
 from sim2real.errors import Sim2RealError, unknown_name
 from sim2real.rules import Rule, check_rules
 
@@ -108,6 +106,8 @@ def check_faster_update(name: str, training: TrainingConfig) -> None:
     Raises:
         Sim2RealError: It has that of Stable-Baselines3.
     """
+    from gymnasium import spaces  # not at the top: the command line reads METHODS
+
     with closing(training.world.make()) as env:
         dict_space = isinstance(env.observation_space, spaces.Dict)
     if dict_space or training.hyperparameters.get("use_sde"):
@@ -126,8 +126,8 @@ METHODS = {
     "gat": "gat:Gat",
     "kickstart": "kickstart:Kickstart",
     "par": "par:Par",
-    "replay-mix": "replay_mix:ReplayMix",
     "progressive": "progressive:Progressive",
+    "replay-mix": "replay_mix:ReplayMix",
     "residual": "residual:Residual",
     "scratch": "scratch:Scratch",
     "zero-shot": "zero_shot:ZeroShot",

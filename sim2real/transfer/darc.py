@@ -23,17 +23,15 @@ the target has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from sim2real.deployment.policy import Policy
 from sim2real.rules import Rule, number
 from sim2real.training.fast.update import Batch, sample_batch
 from sim2real.training.train import TrainingConfig
@@ -61,16 +59,8 @@ class Darc(LearnsInSource):
     noise: float = 1.0
     """Standard deviation of the noise on the standardized inputs of the classifiers while they learn."""
 
-    def prepare(
-        self, learner: BaseAlgorithm, source: Policy | None, training: TrainingConfig
-    ) -> Sequence[BaseCallback]:
-        """Copy networks and normalizer; let the learner learn from corrected source transitions.
-
-        Raises:
-            Sim2RealError: The policy does not say its world, or the learner has no replay buffer.
-        """
-        assert source is not None
-        experience = self.experience(source, learner, training.steps)
+    def learn_from(self, experience: SourceExperience, learner: Any, training: TrainingConfig) -> BaseCallback:
+        """Let the learner learn from source transitions with the corrected reward."""
         classifiers = DomainClassifiers(learner, experience, self.noise)
         begin = self.warmup * training.steps
 
@@ -81,8 +71,8 @@ class Darc(LearnsInSource):
                 return batch
             return batch._replace(rewards=batch.rewards + self._factor(learner) * classifiers.reward(batch))
 
-        learner.batches = batches  # type: ignore[attr-defined]
-        return [experience, classifiers]
+        learner.batches = batches
+        return classifiers
 
     def _factor(self, learner: Any) -> float:
         if self.weight is not None:

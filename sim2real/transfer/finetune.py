@@ -56,7 +56,6 @@ class FineTune(TransferMethod):
     collect_first: int | None = None
     """Steps before the first update of an off-policy learner, in which the source policy acts; a tenth of the budget,
     at most 100, if ``None``."""
-
     normalizer: str = "carry"
     """What becomes of the source's statistics of observations: they stay (``"carry"``), go on, weighted by how many
     observations they are of (``"blend"``), or are forgotten (``"refit"``)."""
@@ -74,12 +73,16 @@ class FineTune(TransferMethod):
         return self.source_share > 0.0
 
     def check(self, training: TrainingConfig, source: Mapping[str, Any]) -> None:
-        """Check that the budget goes on after both warm-ups.
+        """Check that the budget goes on after both warm-ups, and that there are statistics to do something with.
 
         Raises:
             Sim2RealError: It does not.
         """
         super().check(training, source)
+        if self.normalizer != "carry" and not source.get("normalize_observation", True):
+            raise Sim2RealError(
+                f"normalizer = {self.normalizer!r}: the source policy normalizes no observations; leave it out."
+            )
         steps = training.steps
         for name in ("critic_warmup", "collect_first"):
             value = getattr(self, name)

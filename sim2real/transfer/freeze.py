@@ -113,7 +113,7 @@ class Freeze(FineTune):
         frozen = self._check_layers(len(networks["actor"]) - 1, hidden, training.steps)
         rates = _Rates(networks, frozen, self.thaw_every, self.rate_decay)
         if isinstance(learner.policy, ActorCriticPolicy):
-            _scale_steps(learner.policy, rates.factors)
+            _scale_steps(learner.policy, rates)
         else:
             check_changeable(getattr(learner, "_unsupported", None))
         return [*callbacks, rates]
@@ -139,7 +139,8 @@ class _Rates(BaseCallback):
         super().__init__()
         self._networks, self._frozen, self._every, self._decay = networks, frozen, every, decay
         self._step = 0
-        self._frozen_before: set[str] = set()
+        self.now: dict[str, float] = {}
+        """Factors of actor and critic in this rollout, by the names of the parameters."""
 
     def _on_rollout_start(self) -> None:
         model: Any = self.model
@@ -147,20 +148,22 @@ class _Rates(BaseCallback):
         if not isinstance(model.policy, ActorCriticPolicy):
             model.scale_rates(self.factors("actor"), self.factors("critic"))
         else:
-            self._forget_moments_of_thawed()
+            self._scale({**self.factors("actor"), **self.factors("critic")})
         for network, layers in self._networks.items():
             factors = self.factors(network)
             frozen = sum(all(factors[name] == 0.0 for name in layer) for layer in layers)
             self.logger.record(f"freeze/frozen_layers_{network}", frozen)
 
-    def _forget_moments_of_thawed(self) -> None:
-        """Let Adam begin anew with what thaws: with moments of zero its first steps would be several times too long."""
+    def _scale(self, factors: dict[str, float]) -> None:
+        """Take other factors, and let Adam begin anew with what thaws.
+
+        With moments of zero its first steps would be several times too long.
+        """
         model: Any = self.model
-        frozen = {name for name, factor in {**self.factors("actor"), **self.factors("critic")}.items() if not factor}
         for name, parameter in model.policy.named_parameters():
-            if name in self._frozen_before - frozen:
+            if self.now.get(name) == 0.0 and factors.get(name) != 0.0:
                 model.policy.optimizer.state.pop(parameter, None)
-        self._frozen_before = frozen
+        self.now = factors
 
     def _on_step(self) -> bool:
         return True
@@ -210,7 +213,7 @@ def _names(prefix: str, layer: torch.nn.Module) -> list[str]:
     return [f"{prefix}.{name}" for name, _ in layer.named_parameters()]
 
 
-def _scale_steps(policy: ActorCriticPolicy, factors: Any) -> None:
+def _scale_steps(policy: ActorCriticPolicy, rates: _Rates) -> None:
     """Let every step of an optimizer go only a part of its way, parameter by parameter.
 
     What goes no way at all has no gradient, so that it has no part in the norm by which gradients are clipped.
@@ -219,23 +222,18 @@ def _scale_steps(policy: ActorCriticPolicy, factors: Any) -> None:
     before: dict[str, torch.Tensor] = {}
 
     def masked(name: str) -> Callable[[torch.Tensor], torch.Tensor | None]:
-        def hook(gradient: torch.Tensor) -> torch.Tensor | None:
-            factor = {**factors("actor"), **factors("critic")}.get(name)
-            return torch.zeros_like(gradient) if factor == 0.0 else None
-
-        return hook
-
-    for name, parameter in parameters.items():
-        parameter.register_hook(masked(name))  # type: ignore[no-untyped-call]
+        return lambda gradient: torch.zeros_like(gradient) if rates.now.get(name) == 0.0 else None
 
     def remember(*_: Any) -> None:
-        before.update({name: p.detach().clone() for name, p in parameters.items()})
+        before.update({name: p.detach().clone() for name, p in parameters.items() if 0.0 < rates.now[name] < 1.0})
 
     def go_back(*_: Any) -> None:
         with torch.no_grad():
-            for name, factor in {**factors("actor"), **factors("critic")}.items():
-                if 0.0 < factor < 1.0:
-                    parameters[name].copy_(torch.lerp(before[name], parameters[name], factor))
+            for name, start in before.items():
+                parameters[name].copy_(torch.lerp(start, parameters[name], rates.now[name]))
+        before.clear()
 
+    for name, parameter in parameters.items():
+        parameter.register_hook(masked(name))  # type: ignore[no-untyped-call]
     policy.optimizer.register_step_pre_hook(remember)
     policy.optimizer.register_step_post_hook(go_back)

@@ -7,10 +7,10 @@ means in the source state s, the action that is taken there is
 
 with f_target, a forward model of the target, which says s' − s, f_sim⁻¹, an inverse model of the source, which says the
 action that led from s to s', and k, the smoothing of the paper. Both are least-squares networks on standardized data:
-f_sim⁻¹ of what the source policy did in the source at first, f_target of all target transitions so far, fitted anew
-``refits`` times in the course of the budget; what was collected under the one before is forgotten. The policy learns
-from the grounded source alone, as in the paper, from the source's networks on; SAC and its like take the place of the
-paper's policy search.
+f_sim⁻¹ of what the source policy did in the source at first, f_target of all target transitions so far, ``refits``
+times in the course of the budget, from where it was; what was collected under the one before is forgotten. The policy
+learns from the grounded source alone, as in the paper, from the source's networks on; SAC and its like take the place
+of the paper's policy search.
 
 It presumes that the source can do what the target does, by some action; the figure ``gat/inverse_error`` in TensorBoard
 says how well actions are told from what they did.
@@ -205,7 +205,7 @@ class Grounding(BaseCallback):
 
 
 def fit(module: nn.Module, loss: Callable[[], Tensor]) -> float:
-    """Fit a module anew from where it is; return the loss at last."""
+    """Fit a module, from where it is; return the loss of the last batch."""
     fitted, last = Fitted(module), 0.0
     for _ in range(_FIT_UPDATES):
         found = loss()

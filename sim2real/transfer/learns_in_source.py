@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
 
 from sim2real.deployment.policy import Policy
 from sim2real.errors import Sim2RealError
@@ -60,6 +61,22 @@ class LearnsInSource(TransferMethod):
             each = values["gradient_steps"]
             values["gradient_steps"] = self.ratio * (each if each >= 0 else values["train_freq"] * values["n_envs"])
         return values
+
+    def prepare(
+        self, learner: BaseAlgorithm, source: Policy | None, training: TrainingConfig
+    ) -> Sequence[BaseCallback]:
+        """Copy networks and normalizer; let the learner learn from what is collected in the source.
+
+        Raises:
+            Sim2RealError: The policy does not say its world, or the learner cannot learn from it.
+        """
+        assert source is not None
+        experience = self.experience(source, learner, training.steps)
+        return [experience, self.learn_from(experience, learner, training)]
+
+    def learn_from(self, experience: SourceExperience, learner: Any, training: TrainingConfig) -> BaseCallback:
+        """Give a learner its batches; return what is fitted for them beside it."""
+        raise NotImplementedError
 
     def experience(self, source: Policy, learner: BaseAlgorithm, steps: int, **options: Any) -> SourceExperience:
         """Give a learner the source's networks and normalizer; return what collects in the source.

@@ -14,16 +14,14 @@ learner starts from the source's networks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor, nn
 
-from sim2real.deployment.policy import Policy
 from sim2real.rules import Rule, number
 from sim2real.training.fast.update import Batch, sample_batch
 from sim2real.training.train import TrainingConfig
@@ -44,16 +42,8 @@ class Par(LearnsInSource):
     beta: float = 0.1
     """β, the factor on the mismatch [return]."""
 
-    def prepare(
-        self, learner: BaseAlgorithm, source: Policy | None, training: TrainingConfig
-    ) -> Sequence[BaseCallback]:
-        """Copy networks and normalizer; let the learner learn from both worlds.
-
-        Raises:
-            Sim2RealError: The policy does not say its world, or the learner has no replay buffer.
-        """
-        assert source is not None
-        experience = self.experience(source, learner, training.steps)
+    def learn_from(self, experience: SourceExperience, learner: Any, training: TrainingConfig) -> BaseCallback:  # noqa: ARG002
+        """Let the learner learn from both worlds, where the source's rewards pay for what does not fit."""
         encoders = TargetEncoders(learner, experience)
 
         def batches(learner: Any, size: int) -> Batch:
@@ -63,8 +53,8 @@ class Par(LearnsInSource):
             rewards = from_source.rewards - self.beta * encoders.mismatch(from_source)
             return concatenated(from_source._replace(rewards=rewards), target)
 
-        learner.batches = batches  # type: ignore[attr-defined]
-        return [experience, encoders]
+        learner.batches = batches
+        return encoders
 
 
 class TargetEncoders(Beside):

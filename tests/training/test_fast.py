@@ -271,3 +271,13 @@ def test_without_a_compiler_learning_goes_on_and_one_line_says_so(tmp_path):
     }
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("algo", ["sac", "tqc"])  # of TD3 the whole actor is one network, which has its output layer
+def test_a_network_without_hidden_layers_has_the_update_of_stable_baselines3(algo):
+    stock, fast = PAIRS[algo]
+    settings = {"policy_kwargs": {"net_arch": []}, "seed": 0, "learning_starts": 5, "batch_size": 8, "buffer_size": 100}
+    with pytest.warns(UserWarning, match=r"it has a network without hidden layers\."):
+        learners = [kind("MlpPolicy", "Pendulum-v1", device="cpu", **settings).learn(20) for kind in (stock, fast)]
+    for one, other in zip(*(learner.policy.parameters() for learner in learners), strict=True):
+        torch.testing.assert_close(one, other, rtol=0.0, atol=0.0)

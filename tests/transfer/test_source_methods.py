@@ -195,16 +195,18 @@ def test_source_transitions_are_those_of_the_source_in_the_domains_of_its_traini
     assert (buffer.timeouts[:200] == buffer.dones[:200]).all()
 
 
-def test_what_was_collected_can_be_forgotten(sources, tmp_path):
-    watched = Watched(Gat(ratio=2, refits=1), sources["sac"])
-    train_with(watched.method, sources["sac"], tmp_path / "run", steps=100, prepare=watched)
-    seen = watched.learner.replay_buffer.size()
-    assert seen == 100
-    callbacks = watched.method.prepare(watched.learner, sources["sac"], watched.training)
-    grounded = callbacks[-1]
-    assert grounded.state()["steps"] == 0
-    grounded.forget()
-    assert grounded.state()["wanted"] == 2 * FIRST
+def test_what_was_collected_before_a_fit_is_forgotten(sources, tmp_path, monkeypatch):
+    monkeypatch.setattr(gat, "_FIT_UPDATES", 10)
+    seen = []
+
+    def prepare(learner, training):
+        seen.extend(Gat(ratio=2, refits=1).prepare(learner, sources["sac"], training))
+        return list(seen)
+
+    train_with(Gat(ratio=2, refits=1), sources["sac"], tmp_path / "run", steps=100, prepare=prepare)
+    grounded = seen[-1]
+    assert grounded.state()["steps"] == 2 * FIRST + 2 * 100
+    assert grounded.buffer.size() * 5 == FIRST + 2 * 50  # those since the fit, in the middle
 
 
 def test_batches_are_joined_in_order():

@@ -308,6 +308,14 @@ def test_a_method_that_changes_the_update_says_in_one_message_where_it_cannot(so
     assert not [warning for warning in recwarn if "at the speed of" in str(warning.message)]
 
 
+def test_statistics_that_there_are_none_of_cannot_be_blended():
+    config = make_config(World.of(ID), algo="sac", randomizer="none", steps=100, seed=0, hyperparameters=SMALL)
+    with pytest.raises(Sim2RealError) as raised:
+        FineTune(normalizer="blend").check(config, {"normalize_observation": False})
+    assert str(raised.value) == "normalizer = 'blend': the source policy normalizes no observations; leave it out."
+    FineTune(normalizer="blend").check(config, {"normalize_observation": True})
+
+
 def test_nan_from_the_target_is_named_and_nothing_is_left(source, tmp_path):
     message = refused(source, tmp_path / "out", kwargs={"nan_at": 7}, seeds=1)
     assert message == (

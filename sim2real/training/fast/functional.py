@@ -31,13 +31,15 @@ class Chain:
         layers: The module whose structure it has; its parameters are not used.
 
     Raises:
-        UnsupportedError: A layer is neither linear nor free of parameters.
+        UnsupportedError: There is no layer, or one is neither linear nor free of parameters.
     """
 
     def __init__(self, layers: nn.Module) -> None:
         self.structure = repr(layers)
         """Says all there is to the chain: types, sizes and order of its layers."""
         self._layers = tuple(layers.named_children())
+        if not self._layers:
+            raise UnsupportedError("a network without hidden layers")
         for _, layer in self._layers:
             if not isinstance(layer, nn.Linear) and any(True for _ in (*layer.parameters(), *layer.buffers())):
                 raise UnsupportedError(f"a layer of type {type(layer).__name__}")
