@@ -259,7 +259,11 @@ def _action_scaling(policy: Policy) -> str:
 def _channels_to_json(channels: tuple[Channel, ...] | None) -> list[dict[str, Any]] | None:
     if channels is None:
         return None
-    return [{name: number_to_json(value) for name, value in asdict(channel).items()} for channel in channels]
+    rows = [{name: number_to_json(value) for name, value in asdict(channel).items()} for channel in channels]
+    for row in rows:
+        if not row["sampled"]:  # younger than the format
+            del row["sampled"]
+    return rows
 
 
 def _channels_from_json(plain: object, where: str) -> tuple[Channel, ...] | None:
@@ -267,14 +271,18 @@ def _channels_from_json(plain: object, where: str) -> tuple[Channel, ...] | None
         return None
     if not isinstance(plain, list):
         raise Sim2RealError(f"{where}: expected a list of channels.")
-    names = [part.name for part in fields(Channel)]
+    names = [part.name for part in fields(Channel) if part.name != "sampled"]
     channels = []
     for row in plain:
-        check_keys(row, names, where)
-        if set(row) != set(names) or not isinstance(row["width"], int) or isinstance(row["width"], bool):
+        check_keys(row, (*names, "sampled"), where)
+        if not set(names) <= set(row) or not isinstance(row["width"], int) or isinstance(row["width"], bool):
             raise Sim2RealError(f"{where}: each channel needs {', '.join(names)}, with a whole width.")
         numbers = {name: float(number_from_json(row[name], f"{where}: {name}")) for name in ("low", "high", "noise")}
-        channels.append(Channel(name=str(row["name"]), width=row["width"], unit=str(row["unit"]), **numbers))
+        sampled = row.get("sampled", False)
+        if not isinstance(sampled, bool):
+            raise Sim2RealError(f"{where}: sampled = {sampled!r} must be true or false.")
+        name, unit = str(row["name"]), str(row["unit"])
+        channels.append(Channel(name=name, width=row["width"], unit=unit, sampled=sampled, **numbers))
     return tuple(channels)
 
 

@@ -10,7 +10,10 @@ from sim2real.errors import Sim2RealError
 
 @dataclass(frozen=True, kw_only=True)
 class Channel:
-    """A named run of consecutive numbers in an observation or action vector."""
+    """A named run of consecutive numbers in an observation or action vector.
+
+    A discrete action is one number, whose choices are spread evenly from ``low`` to ``high``.
+    """
 
     name: str
     """What it is, e.g. ``"joint_position"``."""
@@ -24,6 +27,9 @@ class Channel:
     """Upper bound, the same for all its numbers."""
     noise: float = 0.0
     """Typical standard deviation of its sensor, in ``unit``; zero for what is computed and not measured."""
+    sampled: bool = False
+    """Whether its numbers sample one quantity at equal distances from end to end, as the rays of a lidar do: where two
+    such channels differ in width, one is interpolated from the other."""
 
     def __post_init__(self) -> None:
         if self.width < 1:

@@ -16,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import gymnasium as gym
 
@@ -136,11 +136,18 @@ def channels_fit(subject: Subject) -> Outcome:
         named.append(f"{len(channels)} {name.replace('_', ' ')}")
         if not all(isinstance(c, Channel) for c in channels):
             problems.append(f"{name} must be Channel objects, got {channels!r}")
-        elif not isinstance(space, gym.spaces.Box) or sum(c.width for c in channels) != math.prod(space.shape):
+        elif sum(c.width for c in channels) != _numbers(space):
             problems.append(f"{name} are {sum(c.width for c in channels)} wide, the space is {space}")
     if not named:
         return "skipped", "optional; none are named"
     return verdict(problems, ", ".join(named))
+
+
+def _numbers(space: gym.Space[Any]) -> int | None:
+    """Return how many numbers a space holds that channels can name; ``None`` for one that holds none."""
+    if isinstance(space, gym.spaces.Discrete):
+        return 1
+    return math.prod(space.shape) if isinstance(space, (gym.spaces.Box, gym.spaces.MultiDiscrete)) else None
 
 
 def reference_trajectories(subject: Subject) -> list[Trajectory]:

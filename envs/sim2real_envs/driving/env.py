@@ -133,7 +133,7 @@ class DriveEnv(WorldEnv):
         channels = vehicle.observation_channels
         if observation == "lidar":
             # Its noise is a domain parameter of its own.
-            channels = (Channel(name="lidar", width=rays, unit="m", low=0.0, high=MAX_RANGE), *channels)
+            channels = (Channel(name="lidar", width=rays, unit="m", low=0.0, high=MAX_RANGE, sampled=True), *channels)
         self.observation_channels = channels
         """What the numbers of the observation are; of those under ``"observation"`` beside a picture."""
         self._low, self._high = (
