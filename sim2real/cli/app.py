@@ -39,6 +39,7 @@ def _root(
 
 app.command("train", rich_help_panel=_LEARN)(learn.train)
 app.command("transfer", rich_help_panel=_LEARN)(learn.transfer)
+app.command("map", rich_help_panel=_LEARN)(learn.map_)
 app.command("study", rich_help_panel=_LEARN)(study.study)
 app.command("search", rich_help_panel=_LEARN)(study.search)
 app.command("evaluate", rich_help_panel=_JUDGE)(learn.evaluate)

@@ -155,6 +155,7 @@ def transfer(
     env_arg: options.EnvArgs = None,
     domain: options.DomainFile = None,
     targets: options.TargetsFile = None,
+    space_map: options.SpaceMap = None,
     method: Annotated[
         str,
         typer.Option(
@@ -193,7 +194,7 @@ def transfer(
     kwargs = options.key_values(env_arg, "--env-arg")
     hyperparameters = options.key_values(set_, "--set")
     options.check_resume(out, resume)
-    from sim2real.studies.summary import summary_table
+    from sim2real.studies.summary import map_table, summary_table
     from sim2real.transfer.transfer import transfer as run_transfer
 
     done = run_transfer(
@@ -207,6 +208,8 @@ def transfer(
         kwargs=kwargs,
         domain_file=domain,
         targets_file=targets,
+        space_map=space_map,
+        on_map=lambda found: output.show(map_table(found.to_dict())),
         hyperparameters=hyperparameters,
         eval_every=eval_every,
         eval_episodes=eval_episodes,
@@ -218,6 +221,57 @@ def transfer(
     output.made(done.folder / "report.html", done.folder / "result.json", done.folder / "curves.jsonl")
     output.json(done.result)
     output.next(_open(done.folder / "report.html"), ["tensorboard", "--logdir", str(done.folder)])
+
+
+def map_(
+    policy: options.Policy,
+    env: options.OtherEnv = None,
+    env_arg: options.EnvArgs = None,
+    domain: options.DomainFile = None,
+    target: Annotated[
+        str, typer.Option(metavar="NAME", help="Target whose spaces these are.", rich_help_panel=WORLD)
+    ] = "nominal",
+    targets: options.TargetsFile = None,
+    space_map: options.SpaceMap = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the translated policy.",
+            rich_help_panel=OUTPUT,
+            show_default="only show it",
+        ),
+    ] = None,
+    json_file: options.JsonFile = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Show which number of a policy is which of a world of other spaces, and what becomes of its networks there."""
+    import_from_here()
+    output = Output(json_file, quiet=quiet)
+    kwargs = options.key_values(env_arg, "--env-arg")
+    from sim2real.studies.summary import map_table, tensors_table
+    from sim2real.transfer.crossing import translate_for
+
+    translation = translate_for(
+        policy,
+        env,
+        target=target,
+        kwargs=kwargs,
+        domain_file=domain,
+        targets_file=targets,
+        space_map=space_map,
+    )
+    found = translation.to_dict()
+    output.show(map_table(found["space_map"]))
+    output.show(tensors_table(found["tensors"]))
+    output.json(found)
+    if save is not None:
+        translation.policy.save(save)
+        output.made(save)
+    same = options.words(("--env", env), ("--domain", domain), ("--targets", targets), ("--map", space_map))
+    for pair in env_arg or ():
+        same += ["--env-arg", pair]
+    output.next(["sim2real", "transfer", policy, *same, "--target", target, "--method", "graft", "--steps", "3000"])
 
 
 def evaluate(

@@ -63,6 +63,15 @@ OtherEnv = Annotated[
         "--env", metavar="ID", help="World of the policy; by default the one it was trained in.", rich_help_panel=WORLD
     ),
 ]
+SpaceMap = Annotated[
+    Path | None,
+    typer.Option(
+        "--map",
+        metavar="FILE",
+        help="YAML that says which channel of the world is which of the policy's, where names do not.",
+        rich_help_panel=WORLD,
+    ),
+]
 Randomizer = Annotated[
     str,
     typer.Option(

@@ -9,31 +9,35 @@ import numpy as np
 from gymnasium import spaces
 
 from sim2real.domains.channels import Channel
+from sim2real.domains.contract import Interface
 from sim2real.errors import Sim2RealError
 
-Side = tuple[spaces.Space[Any], Sequence[Channel] | None, spaces.Space[Any], Sequence[Channel] | None]
-"""Space and channels of the policy, then space and channels of the env."""
-
 _ROUTE = (
-    "transfer between different spaces needs a heterogeneous method, and this version has none: zero-shot and "
-    "finetune carry a policy only between equal spaces; train from scratch there, or choose an env whose spaces match."
+    "A policy is carried into other spaces by sim2real transfer --method graft (or another that can, see "
+    "docs/transfer.md); sim2real map shows which number becomes which."
 )
 
 
-def check_fits(observation: Side, action: Side) -> None:
+def check_fits(policy: Interface, env: Interface) -> None:
     """Check that a policy can act in an env.
-
-    Bounds of observations do not enter a policy, so they may differ; bounds of actions scale its output, so they may
-    not.
 
     Raises:
         Sim2RealError: It cannot; the message names each channel that differs, or the shapes where a side names none.
     """
-    differences = [*_compare("observation", *observation), *_compare("action", *action)]
-    if differences:
-        raise Sim2RealError(
-            f"the policy does not fit the env: {'; '.join(differences)}. {_ROUTE[0].upper()}{_ROUTE[1:]}"
-        )
+    found = differences(policy, env)
+    if found:
+        raise Sim2RealError(f"the policy does not fit the env: {'; '.join(found)}. {_ROUTE}")
+
+
+def differences(policy: Interface, env: Interface) -> list[str]:
+    """Return in words why a policy cannot act in an env; nothing where it can.
+
+    Bounds of observations do not enter a policy, so they may differ; bounds of actions scale its output, so they may
+    not.
+    """
+    observed = (policy.observation, policy.observation_channels, env.observation, env.observation_channels)
+    done = (policy.action, policy.action_channels, env.action, env.action_channels)
+    return [*_compare("observation", *observed), *_compare("action", *done)]
 
 
 def _compare(

@@ -19,6 +19,7 @@ from sim2real.deployment.fit import check_fits
 from sim2real.deployment.networks import NetworkSpec, build, describe
 from sim2real.deployment.normalizer import Normalizer, Observation
 from sim2real.domains.channels import Channel, element_name
+from sim2real.domains.contract import Interface
 from sim2real.errors import Sim2RealError
 from sim2real.files import write_atomic
 
@@ -247,6 +248,12 @@ class Policy:
             raise Sim2RealError("observation: its parts must be all single or all batches of one size.")
         return {key: array for key, (array, _) in parts.items()}, any(batched for _, batched in parts.values())
 
+    @property
+    def interface(self) -> Interface:
+        """What it sees and does."""
+        info = self.metadata
+        return Interface(self.observation_space, self.action_space, info.observation_channels, info.action_channels)
+
     def check_fits(
         self,
         observation_space: spaces.Space[Any],
@@ -260,11 +267,7 @@ class Policy:
             Sim2RealError: It cannot; the message names each channel that differs, or the shapes where a side names no
                 channels.
         """
-        info = self.metadata
-        check_fits(
-            (self.observation_space, info.observation_channels, observation_space, observation_channels),
-            (self.action_space, info.action_channels, action_space, action_channels),
-        )
+        check_fits(self.interface, Interface(observation_space, action_space, observation_channels, action_channels))
 
     def save(self, path: str | Path) -> None:
         """Write the bundle, atomically: the file is there whole or not at all.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from typing import Any, ClassVar, SupportsFloat
+from typing import Any, ClassVar, NamedTuple, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
@@ -84,6 +84,20 @@ def action_channels(env: Env) -> tuple[Channel, ...] | None:
     """Return the named channels of the action vector, or ``None`` where the env does not name them."""
     channels = _attribute(env, "action_channels", None)
     return None if channels is None else tuple(channels)
+
+
+class Interface(NamedTuple):
+    """What is seen and done: the two spaces of an env or of a policy, and the names of their numbers."""
+
+    observation: gym.Space[Any]
+    action: gym.Space[Any]
+    observation_channels: tuple[Channel, ...] | None = None
+    action_channels: tuple[Channel, ...] | None = None
+
+
+def interface(env: Env) -> Interface:
+    """Return the interface of an env."""
+    return Interface(env.observation_space, env.action_space, observation_channels(env), action_channels(env))
 
 
 def targets_file(env: Env) -> str | None:

@@ -38,7 +38,9 @@ def conversion(unit: str, other: str) -> tuple[float, float]:
         offset = registry.Quantity(0.0, given).to(wanted).magnitude
         one = registry.Quantity(1.0, given).to(wanted).magnitude
     except pint.UndefinedUnitError:
-        raise Sim2RealError(f"{unit!r} or {other!r} is no unit that is known; write it as 'm/s', 'rad', 'N m'.") from None
+        raise Sim2RealError(
+            f"{unit!r} or {other!r} is no unit that is known; write it as 'm/s', 'rad', 'N m'."
+        ) from None
     except (pint.PintError, AssertionError, ValueError):
         raise Sim2RealError(f"{unit!r} cannot be converted into {other!r}.") from None
     return float(one - offset), float(offset)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from sim2real.deployment.bundle import load_policy
+from sim2real.deployment.fit import check_fits
 from sim2real.deployment.policy import Policy
-from sim2real.domains.contract import Env, action_channels, domain_space, observation_channels
+from sim2real.domains.contract import Env, domain_space, interface
 from sim2real.domains.randomizers import RandomizerSpec
 from sim2real.domains.targets import find_target
 from sim2real.domains.world import World
@@ -232,4 +233,4 @@ def check_policy_fits(policy: Policy, env: Env) -> None:
     Raises:
         Sim2RealError: The message names each differing channel and the heterogeneous route.
     """
-    policy.check_fits(env.observation_space, env.action_space, observation_channels(env), action_channels(env))
+    check_fits(policy.interface, interface(env))

@@ -11,7 +11,7 @@ from typing import Any
 from sim2real.deployment.bundle import load_policy, pack
 from sim2real.deployment.fit import check_fits
 from sim2real.deployment.policy import Policy
-from sim2real.domains.contract import action_channels, domain_space, observation_channels
+from sim2real.domains.contract import domain_space, interface
 from sim2real.domains.randomizers import RandomizerSpec, make_randomizer
 from sim2real.domains.targets import find_target
 from sim2real.domains.world import World
@@ -109,12 +109,7 @@ def check_pair(policy: Policy | None, world: World, there: World) -> None:
             check_policy_fits(policy, target)
             return
         with closing(world.make()) as env:
-            seen = (env.observation_space, observation_channels(env))
-            done = (env.action_space, action_channels(env))
-            check_fits(
-                (*seen, target.observation_space, observation_channels(target)),
-                (*done, target.action_space, action_channels(target)),
-            )
+            check_fits(interface(env), interface(target))
 
 
 class _Planner:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -138,6 +138,41 @@ def summary_table(result: Mapping[str, Any]) -> Group:
     verdict.append(reason_alone(result), style="default not bold")
     note = [Text(words, style="dim") for words in (jumpstart_alarm(result), few_seeds(result)) if words]
     return Group(arms, metrics, Padding(verdict, (1, 0)), *note)
+
+
+_MAP_TITLES = {"observation": "Observations", "action": "Actions"}
+
+
+def map_table(space_map: Mapping[str, Any]) -> Group:
+    """Return what a terminal shows of a space map: what becomes of each channel.
+
+    Args:
+        space_map: Under this name in ``result.json``.
+    """
+    shown: list[RenderableType] = []
+    for kind, title in _MAP_TITLES.items():
+        table = _table(title)
+        for column in ("", "of the policy", "of the env", "how"):
+            table.add_column(column, overflow="fold")
+        for link in space_map[kind]:
+            table.add_row(link["what"], *(Text(link[key] or MISSING) for key in ("policy", "env")), Text(link["how"]))
+        shown.append(table)
+    return Group(*shown, *(Text(words, style="yellow") for words in space_map["warnings"]))
+
+
+def tensors_table(tensors: Sequence[Mapping[str, Any]]) -> Table:
+    """Return what a terminal shows of translated networks: what became of each tensor.
+
+    Args:
+        tensors: Under this name in ``result.json``.
+    """
+    table = _table("Networks")
+    for column in ("", "tensor", "shape"):
+        table.add_column(column)
+    for tensor in tensors:
+        shape = " × ".join(map(str, tensor["shape"])) or "1"
+        table.add_row(tensor["what"], Text(tensor["name"]), shape)
+    return table
 
 
 _STUDY_COLUMNS = ("source", "target", "method", "steps", "verdict", "scratch", "zero-shot", "method ends", "its time")

@@ -18,7 +18,9 @@ from sim2real.training.callbacks import Progress
 from sim2real.training.folder import RunFolder
 from sim2real.training.train import TrainingConfig, command_line, run_training
 from sim2real.transfer.base import TransferMethod
+from sim2real.transfer.crossing import translated
 from sim2real.transfer.scratch import Scratch
+from sim2real.transfer.space_map import Overrides
 from sim2real.transfer.verdict import judge
 from sim2real.transfer.zero_shot import ZeroShot
 
@@ -35,6 +37,9 @@ class Arm:
     """The source policy, or its bundle; ``None`` where the method uses none."""
     folder: Path
     """Its run folder."""
+    space_map: Overrides | None = None
+    """What the user says about a target of other spaces, for which the policy is translated, see
+    :mod:`~sim2real.transfer.translate`; ``None`` where it fits as it is."""
 
     @property
     def name(self) -> str:
@@ -43,7 +48,11 @@ class Arm:
 
 
 def arm_config(
-    base: TrainingConfig, method: TransferMethod, source_hyperparameters: Mapping[str, Any], source: str
+    base: TrainingConfig,
+    method: TransferMethod,
+    source_hyperparameters: Mapping[str, Any],
+    source: str,
+    space_map: Overrides | None = None,
 ) -> TrainingConfig:
     """Return the training of an arm.
 
@@ -52,9 +61,12 @@ def arm_config(
         method: Of the arm.
         source_hyperparameters: Those that the source policy was trained with.
         source: What tells the source policy from others: a checksum.
+        space_map: What the user says about a target of other spaces; ``None`` where they are the same.
     """
     settings = {"method": method.name, **asdict(method)}
     origin = {**settings, "source": source} if method.uses_source else settings
+    if space_map is not None and method.uses_source:
+        origin["space_map"] = dict(space_map)
     if not method.learns:  # it is the same whatever a learner beside it does
         return replace(base, hyperparameters={}, steps=0, eval_every=0, checkpoint_every=0, origin=origin)
     values = method.hyperparameters(base.hyperparameters, source_hyperparameters)
@@ -64,6 +76,8 @@ def arm_config(
 def run_arm(arm: Arm, listener: Progress) -> list[dict[str, Any]]:
     """Run an arm, or go on with what its folder holds; return the points of its curve."""
     source = load_policy(arm.source) if isinstance(arm.source, Path) else arm.source
+    if arm.space_map is not None and source is not None:
+        source = translated(source, arm.config.world, arm.space_map, arm.config.seed).policy
     if arm.method.learns:
         run = run_training(
             arm.config,
@@ -84,6 +98,8 @@ def run_arm(arm: Arm, listener: Progress) -> list[dict[str, Any]]:
             episodes=arm.config.eval_episodes,
         ) as evaluator:
             score = Score.of(evaluator.run(source.predict))
+        if arm.space_map is not None:  # it is nowhere else
+            source.save(files.policy)
         files.append_curve({"step": 0, **vars(score)})
     return files.read_curve()
 

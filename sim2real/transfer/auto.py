@@ -68,6 +68,7 @@ class Auto(TransferMethod):
     """Lets evidence decide between a transferred learner, one from scratch, and the source policy as it is."""
 
     name: ClassVar[str] = "auto"
+    crosses_spaces: ClassVar[bool] = True
     rules: ClassVar[Mapping[str, Rule]] = {
         "transferred": Rule(lambda value: isinstance(value, str), "the name of a method"),
         "probe": number(0.0, 0.5),

@@ -32,6 +32,9 @@ class TransferMethod:
     """Whether it takes steps in the target."""
     uses_source: ClassVar[bool] = True
     """Whether it needs a source policy."""
+    crosses_spaces: ClassVar[bool] = False
+    """Whether it carries policies into worlds of other spaces, too; it is given translated ones there, see
+    :mod:`~sim2real.transfer.translate`."""
     rules: ClassVar[Mapping[str, Rule]] = {}
     """What its settings may be."""
 
@@ -124,6 +127,7 @@ METHODS = {
     "finetune": "finetune:FineTune",
     "freeze": "freeze:Freeze",
     "gat": "gat:Gat",
+    "graft": "graft:Graft",
     "kickstart": "kickstart:Kickstart",
     "par": "par:Par",
     "progressive": "progressive:Progressive",

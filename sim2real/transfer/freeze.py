@@ -43,6 +43,7 @@ class Freeze(FineTune):
     """Fine-tunes with some layers of actor and critics frozen, for good or for a time."""
 
     name: ClassVar[str] = "freeze"
+    crosses_spaces: ClassVar[bool] = True
     rules: ClassVar[Mapping[str, Rule]] = {
         **FineTune.rules,
         "frozen": Rule(_are_layers, f"names of layers, hidden_1, hidden_2, …, {OUTPUT}, or null"),

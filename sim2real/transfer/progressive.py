@@ -27,5 +27,6 @@ class Progressive(Columns):
     """Learns a new column for actor and critics, which reads the hidden layers of the source's."""
 
     name: ClassVar[str] = "progressive"
+    crosses_spaces: ClassVar[bool] = True
     adapters: ClassVar[bool] = True
     critics: ClassVar[bool] = True

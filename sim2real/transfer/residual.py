@@ -25,5 +25,6 @@ class Residual(Columns):
     """Learns a correction of the source policy's actions."""
 
     name: ClassVar[str] = "residual"
+    crosses_spaces: ClassVar[bool] = True
     adapters: ClassVar[bool] = False
     critics: ClassVar[bool] = False

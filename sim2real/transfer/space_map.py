@@ -15,7 +15,7 @@ made of their named channels, see :class:`~sim2real.domains.channels.Channel`:
 A user may say otherwise, for each channel that is read or taken::
 
     observation:                     # channels that the policy reads: where they come from in the env
-      joint_position: {from: joint_position, elements: [0, 1, 2, 3, null, 4, 5]}
+      joint_position: {from: joint_position, elements: [0, 1, 2, 3, null, 4, 5], scale: [1, 1, 1, -1, 1, 1, 1]}
       speed: forward_speed           # another name
       wheel_speed: {from: {speed: 1.0, yaw_rate: -0.3}}    # a sum, in the channels' own numbers
       hole_offset: null              # not there
@@ -38,9 +38,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.preprocessing import is_image_space
 
-from sim2real.deployment.policy import Policy
 from sim2real.domains.channels import Channel
-from sim2real.domains.contract import Env, action_channels, observation_channels
+from sim2real.domains.contract import Interface
 from sim2real.domains.units import PURE, conversion
 from sim2real.errors import Sim2RealError, check_keys, unknown_name
 from sim2real.files import read_yaml
@@ -126,7 +125,8 @@ class Link:
     """What becomes of a channel, for the user to read."""
 
     what: str
-    """``"kept"``, ``"moved"``, ``"re-scaled"``, ``"interpolated"``, ``"combined"``, ``"new"`` or ``"gone"``."""
+    """``"kept"``, ``"moved"``, ``"re-scaled"``, ``"interpolated"``, ``"combined"``, ``"constant"``, ``"new"`` or
+    ``"gone"``."""
     policy: str
     """The channel of the policy; empty for what is new."""
     env: str
@@ -179,38 +179,25 @@ class SpaceMap:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is to be known of it, JSON-plain: what becomes of each channel, and the warnings."""
-        links = {part.kind: [vars(link) for part_link in [part.links] for link in part_link] for part in self._parts}
+        links = {part.kind: [vars(link) for link in part.links] for part in (self.observation, self.action)}
         return {**links, "warnings": list(self.warnings)}
 
-    @property
-    def _parts(self) -> tuple[Part, Part]:
-        return self.observation, self.action
 
-
-def map_spaces(policy: Policy, env: Env, overrides: Overrides | None = None) -> SpaceMap:
+def map_spaces(policy: Interface, env: Interface, overrides: Overrides | None = None) -> SpaceMap:
     """Map the spaces of a policy and of an env.
 
     Args:
-        policy: Who reads and says.
-        env: Who shows and takes.
+        policy: What is read and said.
+        env: What is shown and taken.
         overrides: What the user says about channels, see the module's docstring.
 
     Raises:
         Sim2RealError: A space is no vector, a channel is unknown, units differ in kind, or an entry contradicts itself.
     """
     given = check_keys(overrides or {}, KINDS, "map")
-    info = policy.metadata
-    named = {
-        "observation": (info.observation_channels, observation_channels(env)),
-        "action": (info.action_channels, action_channels(env)),
-    }
-    shapes = {
-        "observation": (policy.observation_space, env.observation_space),
-        "action": (policy.action_space, env.action_space),
-    }
     parts, warnings = {}, []
     for kind in KINDS:
-        own, theirs = named[kind]
+        own, theirs = (getattr(side, f"{kind}_channels") for side in (policy, env))
         for side, channels in (("the policy", own), ("the env", theirs)):
             if channels is None and not given.get(kind):
                 warnings.append(BY_POSITION.format(side=side, kind=kind))
@@ -218,7 +205,10 @@ def map_spaces(policy: Policy, env: Env, overrides: Overrides | None = None) -> 
             own = theirs = None
         sides = [
             Numbers.of(kind, space, channels, side)
-            for space, channels, side in zip(shapes[kind], (own, theirs), ("the policy", "the env"), strict=True)
+            for space, channels, side in (
+                (getattr(policy, kind), own, "the policy"),
+                (getattr(env, kind), theirs, "the env"),
+            )
         ]
         wanted, source = sides if kind == "observation" else reversed(sides)
         parts[kind] = _Builder(kind, wanted, source).build(given.get(kind) or {})
@@ -278,12 +268,17 @@ class _Builder:
             elif not used.all():
                 what = _numbers(np.flatnonzero(~used))
                 links.append(self._link("unused", None, [channel], f"{what} of {channel.width}"))
-        return Part(
-            self._kind, self._wanted, self._given, self._matrix, self._offset, self._constant, tuple(links)
-        )
+        return Part(self._kind, self._wanted, self._given, self._matrix, self._offset, self._constant, tuple(links))
 
-    def _by_name(self, wanted: Channel, given: Channel, elements: Sequence[int | None] | None = None) -> Link:
-        """Link a channel with one that measures the same."""
+    def _by_name(
+        self,
+        wanted: Channel,
+        given: Channel,
+        elements: Sequence[int | None] | None = None,
+        factor: Array | float = 1.0,
+        shift: Array | float = 0.0,
+    ) -> Link:
+        """Link a channel with one that measures the same, but for a factor and a shift in its own unit."""
         rows, columns = self._place(self._wanted, wanted), self._place(self._given, given)
         sampled = wanted.sampled or given.sampled
         if elements is not None:
@@ -297,6 +292,7 @@ class _Builder:
             chosen = np.eye(wanted.width, given.width)
         there = chosen.any(axis=1)
         scale, offset = self._scale(wanted, given, rows, columns, chosen)
+        scale, offset = scale * factor, offset * factor + shift
         self._matrix[rows, columns] = scale[:, None] * chosen
         self._offset[rows] = np.where(there, offset, 0.0)
         changed = bool((scale[there] != 1.0).any() or offset[there].any())
@@ -305,7 +301,9 @@ class _Builder:
             what = "interpolated"
             how.append(f"{given.width} to {wanted.width} samples")
         else:
-            what = "kept" if np.array_equal(chosen, np.eye(*chosen.shape)) and self._same_place(wanted, given) else "moved"
+            what = (
+                "kept" if np.array_equal(chosen, np.eye(*chosen.shape)) and self._same_place(wanted, given) else "moved"
+            )
             if not there.all():
                 how.append(f"{_numbers(np.flatnonzero(~there))} of {wanted.width} not there")
         if changed:
@@ -348,30 +346,30 @@ class _Builder:
             return self._missing(wanted)
         if isinstance(entry, str):
             return self._by_name(wanted, self._giver(entry))
-        check_keys(entry, ("from", "elements", "offset"), where)
-        source, elements, offset = (entry.get(key) for key in ("from", "elements", "offset"))
-        if offset is not None and not _is_number(offset):
-            raise Sim2RealError(f"{where}: offset = {offset!r} must be a finite number.")
+        check_keys(entry, ("from", "elements", "scale", "offset"), where)
+        source, elements = entry.get("from"), entry.get("elements")
+        scale, offset = (self._each(entry, key, wanted, where) for key in ("scale", "offset"))
         if isinstance(source, str):
-            if offset is not None:
-                raise Sim2RealError(
-                    f"{where}: an offset goes with weights, not with a channel's own unit; write from: "
-                    f"{{{source}: 1.0}}."
-                )
             giver = self._giver(source)
             self._check_elements(elements, wanted, giver, where)
-            return self._by_name(wanted, giver, elements)
-        if elements is not None:
-            raise Sim2RealError(f"{where}: elements go with one channel's name, write from: NAME.")
+            given_scale = np.ones(1) if scale is None else scale
+            if not given_scale.all():
+                raise Sim2RealError(
+                    f"{where}: scale = {entry['scale']!r} must not be 0; null says that it is not there."
+                )
+            return self._by_name(wanted, giver, elements, given_scale, 0.0 if offset is None else offset)
+        for key in ("elements", "scale"):
+            if entry.get(key) is not None:
+                raise Sim2RealError(f"{where}: {key} goes with one channel's name, write from: NAME.")
         if source is None:
             if offset is None:
                 raise Sim2RealError(f"{where}: say where it comes from (from: NAME), or that it is null.")
             self._offset[self._place(self._wanted, wanted)] = offset
             self._constant[self._place(self._wanted, wanted)] = True
-            return self._link("combined", wanted, [], f"always {offset:g}")
-        return self._sum(wanted, source, offset or 0.0, where)
+            return self._link("constant", wanted, [], _list(entry["offset"]))
+        return self._sum(wanted, source, np.zeros(wanted.width) if offset is None else offset, where)
 
-    def _sum(self, wanted: Channel, source: Any, offset: float, where: str) -> Link:
+    def _sum(self, wanted: Channel, source: Any, offset: Array, where: str) -> Link:
         """Make a channel the weighted sum of others, number by number."""
         if not isinstance(source, Mapping) or not source:
             raise Sim2RealError(f"{where}: from = {source!r} must be a channel's name, or weights by name.")
@@ -388,8 +386,9 @@ class _Builder:
             self._matrix[rows, self._place(self._given, giver)] = weight * np.eye(wanted.width)
             givers.append(giver)
         self._offset[rows] = offset
-        terms = " + ".join(f"{weight:g} {name}" for name, weight in source.items())
-        return self._link("combined", wanted, givers, terms + (f" + {offset:g}" if offset else ""))
+        terms = " ".join(f"{'+' if weight > 0 else '−'} {abs(weight):g} {name}" for name, weight in source.items())
+        shift = f" + {_list(offset.tolist())}" if offset.any() else ""
+        return self._link("combined", wanted, givers, terms.removeprefix("+ ") + shift)
 
     def _missing(self, wanted: Channel) -> Link:
         how = "its mean in training" if self._kind == "observation" else "the middle of its range at first"
@@ -415,6 +414,17 @@ class _Builder:
 
     def _same_place(self, wanted: Channel, given: Channel) -> bool:
         return wanted.name == given.name and self._place(self._wanted, wanted) == self._place(self._given, given)
+
+    @staticmethod
+    def _each(entry: Mapping[str, Any], key: str, wanted: Channel, where: str) -> Array | None:
+        """Return a number for each of a channel's, from one for all or a list."""
+        given = entry.get(key)
+        if given is None:
+            return None
+        listed = given if isinstance(given, list) else [given] * wanted.width
+        if len(listed) != wanted.width or not all(map(_is_number, listed)):
+            raise Sim2RealError(f"{where}: {key} = {given!r} must be a finite number, or a list of {wanted.width}.")
+        return np.array(listed, dtype=np.float64)
 
     @staticmethod
     def _check_elements(elements: Any, wanted: Channel, giver: Channel, where: str) -> None:
@@ -454,7 +464,13 @@ def _numbers(indices: NDArray[Any]) -> str:
 
 
 def _formula(scale: Array, offset: Array) -> str:
-    """Return what is done to a number, where the same is done to all."""
-    if len({*scale, *offset}) > 2 or len(set(scale)) > 1 or len(set(offset)) > 1:
-        return "from bounds to bounds"
-    return f"× {scale[0]:.6g}" + (f" {'+' if offset[0] > 0 else '−'} {abs(offset[0]):.6g}" if offset[0] else "")
+    """Return in words what is done to numbers."""
+    times = f"× {_list(scale.tolist())}" if (scale != 1.0).any() else ""
+    return f"{times} + {_list(offset.tolist())}".lstrip() if offset.any() else times
+
+
+def _list(values: Any) -> str:
+    """Return numbers in words, one where all are the same."""
+    listed = values if isinstance(values, list) else [values]
+    shown = [f"{value:.6g}".replace("-", "−") for value in listed]
+    return shown[0] if len(set(shown)) == 1 else f"[{', '.join(shown)}]"

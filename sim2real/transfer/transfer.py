@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,11 +12,11 @@ from typing import Any
 
 from sim2real.deployment.bundle import load_policy, pack
 from sim2real.deployment.policy import Policy
-from sim2real.domains.contract import domain_space
+from sim2real.domains.contract import domain_space, interface
 from sim2real.domains.targets import find_target
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
-from sim2real.evaluation.evaluate import check_policy_fits, source_world
+from sim2real.evaluation.evaluate import source_world
 from sim2real.files import write_atomic, write_json
 from sim2real.progress import show_progress
 from sim2real.studies.report import write_report
@@ -26,7 +26,10 @@ from sim2real.training.parallel import run_jobs
 from sim2real.training.train import default_folder, make_config
 from sim2real.transfer.arms import Arm, arm_config, judge_arms, run_arm
 from sim2real.transfer.base import TransferMethod, find_method, with_settings
+from sim2real.transfer.crossing import crossing, given_map, translated
 from sim2real.transfer.scratch import Scratch
+from sim2real.transfer.space_map import SpaceMap
+from sim2real.transfer.translate import carried_hyperparameters, target_algorithm
 from sim2real.transfer.zero_shot import ZeroShot
 
 
@@ -57,12 +60,14 @@ def transfer(
     kwargs: Mapping[str, Any] | None = None,
     domain_file: str | Path | None = None,
     targets_file: str | Path | None = None,
+    space_map: str | Path | Mapping[str, Any] | None = None,
     hyperparameters: Mapping[str, Any] | None = None,
     eval_every: int | None = None,
     eval_episodes: int = 20,
     workers: int | None = None,
     resume: bool = False,
     progress: bool = False,
+    on_map: Callable[[SpaceMap], object] | None = None,
 ) -> TransferResult:
     """Carry a policy into a target, learn there, and judge the transfer against scratch on the same budget.
 
@@ -80,12 +85,15 @@ def transfer(
         kwargs: Keyword arguments of the env.
         domain_file: Domain parameters for an env that has none of its own.
         targets_file: YAML file with more targets.
+        space_map: For a target of other spaces: which number of the one is which of the other, where their names do
+            not say so; a YAML file or its content, see :mod:`~sim2real.transfer.space_map`.
         hyperparameters: Overrides by name, for both learning arms; settings of the method too.
         eval_every: Target steps between evaluations; a tenth of ``steps`` if ``None``.
         eval_episodes: Episodes of an evaluation.
         workers: Processes; as many as cores if ``None``.
         resume: Go on with what ``out`` holds after an interruption.
         progress: Show progress bars on standard error.
+        on_map: Told the space map before anything runs, where the policy is translated.
 
     Raises:
         Sim2RealError: Something given is unknown or out of range, the policy does not fit the target, or the folder
@@ -95,15 +103,21 @@ def transfer(
     world = source_world(source, env, kwargs=kwargs, domain_file=domain_file)
     target_world = find_target(world, target, targets_file)
     with closing(target_world.make()) as target_env:
-        check_policy_fits(source, target_env)
-        space = domain_space(target_env)
+        there, space = interface(target_env), domain_space(target_env)
+    method_class = find_method(method)
+    joined = crossing(method_class, source.interface, there, given_map(space_map))
+    translation = None if joined is None else translated(source, target_world, joined, 0)
     seed_list = check_seeds(seeds)
     if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
         raise Sim2RealError(f"workers = {workers!r} must be a whole number of at least 1.")
-    chosen, overrides = with_settings(find_method(method), hyperparameters or {}, source.algo)
+    known, algo = source.metadata.hyperparameters, source.algo
+    if joined is not None:
+        algo = target_algorithm(source.algo, there)
+        known = carried_hyperparameters(known, source.algo, algo)
+    chosen, overrides = with_settings(method_class, hyperparameters or {}, algo)
     base = make_config(
         target_world,
-        algo=source.algo,
+        algo=algo,
         randomizer="none",
         steps=steps,
         seed=seed_list[0],
@@ -111,22 +125,39 @@ def transfer(
         eval_every=eval_every,
         eval_episodes=eval_episodes,
     )
-    chosen.check(base, source.metadata.hyperparameters)
+    chosen.check(base, known)
+    if joined is not None and chosen.source_steps(base.steps):
+        raise Sim2RealError(
+            f"{method} with these settings steps in the source world, too, whose spaces differ; leave them out."
+        )
+    if translation is not None and on_map is not None:
+        on_map(translation.space_map)
     files = TransferFolder(Path(out) if out is not None else default_folder(world, f"{method}-{target_world.target}"))
     checksum = hashlib.sha256(pack(source)).hexdigest()
     methods: dict[str, TransferMethod] = {m.name: m for m in (chosen, Scratch(), ZeroShot())}
     arms = []
     for arm_method in methods.values():
-        config = arm_config(base, arm_method, source.metadata.hyperparameters, checksum)
+        config = arm_config(base, arm_method, known, checksum, joined)
         for seed in seed_list:
             place = files.arm(arm_method.name, seed)
-            arms.append(Arm(method=arm_method, config=replace(config, seed=seed), source=source, folder=place))
-    claim = {"method": method, "settings": asdict(chosen), "seeds": seed_list, "source": checksum}
+            arms.append(
+                Arm(
+                    method=arm_method,
+                    config=replace(config, seed=seed),
+                    source=source if arm_method.uses_source else None,
+                    folder=place,
+                    space_map=joined,
+                )
+            )
+    claim: dict[str, Any] = {"method": method, "settings": asdict(chosen), "seeds": seed_list, "source": checksum}
+    if joined is not None:
+        claim["space_map"] = joined
     with files.claim({**claim, "training": base.to_dict()}, resume=resume):
         curves = _run(arms, workers, progress)
         result = {
             **judge_arms(curves, chosen, base, seed_list, source.metadata.provenance),
             "domain_space": space.to_dict(),
+            **({} if translation is None else translation.to_dict()),
         }
         write_atomic(files.curves, "".join(json.dumps(point) + "\n" for point in curves))
         write_json(files.result, result)

@@ -10,9 +10,10 @@ so that the first layer W z + c becomes (W P) z' + (W p + c). Where one number o
 columns of zeros, and statistics from their bounds; numbers that are gone stay at their mean, z = 0.
 
 The last layer is mapped likewise. With actions scaled to [−1, 1], the env's are K n + k of the policy's n. SAC, TD3 and
-TQC squash what the last layer says by a tanh, which is odd: for K of ones and minus ones the translation is exact, else
-it is so to first order at the middle of the range. Critics of state and action read n from n' through the inverse of K,
-its pseudoinverse where it has none. Of log standard deviations the mean is taken, weighted by |K|, and log |K| is added.
+TQC squash what the last layer says by a tanh, which is odd: for K of ones and minus ones the translation is exact,
+else it is so to first order at the middle of the range. Critics of state and action read n from n' through the inverse
+of K, its pseudoinverse where it has none. Of log standard deviations the mean is taken, weighted by |K|, and log |K| is
+added.
 
 Choices have an order, c₁ < … < c_N at equal distances in [−1, 1]. What says a number y becomes logits
 
@@ -34,13 +35,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
 from sim2real.deployment.networks import NetworkSpec, build
 from sim2real.deployment.normalizer import Normalizer, RunningStatistics
 from sim2real.deployment.policy import LOG_ENT_COEF, Policy
-from sim2real.domains.contract import Env, action_channels, observation_channels
+from sim2real.domains.contract import Interface
 from sim2real.errors import Sim2RealError
 from sim2real.transfer.space_map import Array, Numbers, Part, SpaceMap, interpolation
 
@@ -69,6 +71,13 @@ class Translation:
     """It has the spaces and channels of the env, and says no world: it was trained in none with these."""
     tensors: tuple[Tensor, ...]
     """In their order."""
+    space_map: SpaceMap
+    """Along which it was translated."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is to be known of it, JSON-plain: the map, and what became of each tensor."""
+        tensors = [{**vars(tensor), "shape": list(tensor.shape)} for tensor in self.tensors]
+        return {"space_map": self.space_map.to_dict(), "tensors": tensors}
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,13 +96,13 @@ class _Affine:
         return _Affine(_snap(self.matrix), _snap(self.offset))
 
 
-def translate(policy: Policy, space_map: SpaceMap, env: Env, seed: int = 0) -> Translation:
+def translate(policy: Policy, env: Interface, space_map: SpaceMap, seed: int = 0) -> Translation:
     """Translate a policy.
 
     Args:
         policy: The policy.
-        space_map: Between its spaces and those of the env, see :func:`~sim2real.transfer.space_map.map_spaces`.
-        env: Whose spaces the translated policy has.
+        env: What the translated policy sees and does.
+        space_map: Between the two, see :func:`~sim2real.transfer.space_map.map_spaces`.
         seed: Of the values' initial weights, where these are fresh.
 
     Raises:
@@ -101,52 +110,62 @@ def translate(policy: Policy, space_map: SpaceMap, env: Env, seed: int = 0) -> T
     """
     if policy.network.use_sde:
         raise Sim2RealError("a policy with state-dependent exploration (use_sde) cannot be translated.")
-    network = _network_for(policy, discrete=bool(space_map.action.wanted.choices))
+    network = _network_for(policy, target_algorithm(policy.algo, env))
     normalizer, reading = _reading(policy, space_map.observation)
     squashed = policy.algo != "ppo"
     said = _saying(space_map.action, squashed=squashed)
     old = policy.weights if network.algo == policy.algo else _renamed(policy)
-    new = {
-        name: array
-        for name, array in _mapped(old, network.algo, reading, said, _spread(space_map.action, said), _acted(space_map))
-    }
-    spaces = (env.observation_space, env.action_space)
+    new = _mapped(old, reading, said, _spread(space_map.action, said), _acted(space_map))
+    sides = (env.observation, env.action)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        fresh = build(network, *spaces, sum(array.size for array in new.values()) * 2).state_dict()
+        fresh = build(network, *sides, sum(array.size for array in new.values()) * 2).state_dict()
     weights = {name: new.get(name, tensor.numpy()) for name, tensor in fresh.items()}
     if network.algo == policy.algo and LOG_ENT_COEF in old:
         weights[LOG_ENT_COEF] = old[LOG_ENT_COEF]
     tensors = [Tensor(name=name, shape=a.shape, what=_fate(old.get(name), a)) for name, a in weights.items()]
     metadata = replace(
         policy.metadata,
-        hyperparameters=_hyperparameters(policy, network),
-        observation_channels=observation_channels(env),
-        action_channels=action_channels(env),
+        hyperparameters=carried_hyperparameters(policy.metadata.hyperparameters, policy.algo, network.algo),
+        observation_channels=env.observation_channels,
+        action_channels=env.action_channels,
         world=None,
         domains=None,
     )
-    translated = Policy(network, *spaces, weights, normalizer=normalizer, metadata=metadata)
-    return Translation(policy=translated, tensors=tuple(tensors))
+    translated = Policy(network, *sides, weights, normalizer=normalizer, metadata=metadata)
+    return Translation(policy=translated, tensors=tuple(tensors), space_map=space_map)
 
 
-def _network_for(policy: Policy, *, discrete: bool) -> NetworkSpec:
+def target_algorithm(algo: str, env: Interface) -> str:
+    """Return with which algorithm a translated policy learns in an env: its own, or PPO where actions are choices."""
+    return "ppo" if isinstance(env.action, (spaces.Discrete, spaces.MultiDiscrete)) else algo
+
+
+def carried_hyperparameters(known: Mapping[str, Any], algo: str, target_algo: str) -> dict[str, Any]:
+    """Return what a learner that goes on from a translated policy has to know of the policy's training.
+
+    Args:
+        known: The hyperparameters of that training.
+        algo: Its algorithm.
+        target_algo: The learner's.
+    """
+    if algo == target_algo:
+        return dict(known)
+    found = {name: known[name] for name in ("activation", "normalize_observation") if name in known}
+    return {**found, **({"net_arch": _layers_for_ppo(known["net_arch"])} if "net_arch" in known else {})}
+
+
+def _layers_for_ppo(net_arch: Any) -> dict[str, list[int]]:
+    layers = list(net_arch["pi"] if isinstance(net_arch, Mapping) else net_arch)
+    return {"pi": layers, "vf": layers}
+
+
+def _network_for(policy: Policy, algo: str) -> NetworkSpec:
     network = policy.network
-    if not discrete or network.algo == "ppo":
+    if algo == network.algo:
         return network
-    layers = network.kwargs["net_arch"]
-    layers = list(layers["pi"] if isinstance(layers, Mapping) else layers)
-    kwargs = {"net_arch": {"pi": layers, "vf": layers}, "activation_fn": network.kwargs["activation_fn"]}
-    return NetworkSpec(algo="ppo", policy=network.policy, kwargs=kwargs)
-
-
-def _hyperparameters(policy: Policy, network: NetworkSpec) -> dict[str, Any]:
-    """Return what a learner that goes on from the translated policy has to take from it."""
-    known = dict(policy.metadata.hyperparameters)
-    if network.algo != policy.algo:
-        known = {name: known[name] for name in ("activation", "normalize_observation") if name in known}
-        known["net_arch"] = network.kwargs["net_arch"]
-    return known
+    kwargs = {"net_arch": _layers_for_ppo(network.kwargs["net_arch"]), "activation_fn": network.kwargs["activation_fn"]}
+    return NetworkSpec(algo=algo, policy=network.policy, kwargs=kwargs)
 
 
 def _renamed(policy: Policy) -> Weights:
@@ -311,12 +330,10 @@ def _acted(space_map: SpaceMap) -> _Affine:
     return _Affine(inverse, -inverse @ scaled.offset).snapped()
 
 
-def _mapped(
-    old: Weights, algo: str, reading: _Affine, said: _Affine, spread: _Affine | None, acted: _Affine
-) -> list[tuple[str, NDArray[np.float32]]]:
+def _mapped(old: Weights, reading: _Affine, said: _Affine, spread: _Affine | None, acted: _Affine) -> Weights:
     """Return the tensors that the translated policy has from the policy, by the names of its algorithm."""
     both = _Affine(block_diag(reading.matrix, acted.matrix), np.concatenate((reading.offset, acted.offset)))
-    found = []
+    found: Weights = {}
     for name, array in old.items():
         if name == LOG_ENT_COEF or (_SPREAD.fullmatch(name) and spread is None):
             continue
@@ -325,7 +342,7 @@ def _mapped(
             continue  # with its weight
         if kind != "weight":  # PPO's log standard deviations, one an action
             assert spread is not None
-            found.append((name, _float32(spread.matrix @ array + spread.offset)))
+            found[name] = _float32(spread.matrix @ array + spread.offset)
             continue
         weight, bias = array.astype(np.float64), old[f"{base}.bias"].astype(np.float64)
         output = _head(name, old)
@@ -337,7 +354,7 @@ def _mapped(
         if entry is not None:
             entered = both if entry == "both" else reading
             weight, bias = weight @ entered.matrix, bias + weight @ entered.offset
-        found += [(name, _float32(weight)), (f"{base}.bias", _float32(bias))]
+        found[name], found[f"{base}.bias"] = _float32(weight), _float32(bias)
     return found
 
 

@@ -1,0 +1,103 @@
+"""Crossing into a world of other spaces: when a policy is translated, and into what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from sim2real.deployment.bundle import load_policy
+from sim2real.deployment.fit import check_fits, differences
+from sim2real.deployment.policy import Policy
+from sim2real.domains.contract import Interface, interface
+from sim2real.domains.targets import NOMINAL, find_target
+from sim2real.domains.world import World
+from sim2real.errors import Sim2RealError
+from sim2real.evaluation.evaluate import source_world
+from sim2real.transfer.base import METHODS, TransferMethod, find_method
+from sim2real.transfer.space_map import Overrides, map_spaces, read_map
+from sim2real.transfer.translate import Translation, translate
+
+
+def translate_for(
+    policy: Policy | str | Path,
+    env: str | World | None = None,
+    *,
+    target: str = NOMINAL,
+    kwargs: Mapping[str, Any] | None = None,
+    domain_file: str | Path | None = None,
+    targets_file: str | Path | None = None,
+    space_map: str | Path | Mapping[str, Any] | None = None,
+) -> Translation:
+    """Translate a policy for a world of other spaces, as a transfer with ``graft`` does before its first step.
+
+    Args:
+        policy: The policy, or the path of its bundle or run folder.
+        env: The env; the policy's own if ``None``.
+        target: Name of a target.
+        kwargs: Keyword arguments of the env.
+        domain_file: Domain parameters for an env that has none of its own.
+        targets_file: YAML file with more targets.
+        space_map: Which number of the one is which of the other, where their names do not say so; a YAML file or its
+            content, see :mod:`~sim2real.transfer.space_map`.
+
+    Raises:
+        Sim2RealError: Something given is unknown, or the spaces cannot be joined.
+    """
+    source = policy if isinstance(policy, Policy) else load_policy(policy)
+    world = find_target(source_world(source, env, kwargs=kwargs, domain_file=domain_file), target, targets_file)
+    return translated(source, world, given_map(space_map) or {}, 0)
+
+
+def given_map(space_map: str | Path | Mapping[str, Any] | None) -> Overrides | None:
+    """Return what a user says about channels, read where it is a file.
+
+    Raises:
+        Sim2RealError: It is no such file.
+    """
+    return read_map(space_map) if isinstance(space_map, (str, Path)) else space_map
+
+
+def crossing(
+    method: type[TransferMethod], policy: Interface, there: Interface, space_map: Overrides | None
+) -> Overrides | None:
+    """Return the map along which a policy is translated; ``None`` where it is carried as it is.
+
+    Args:
+        method: Of the transfer.
+        policy: What the policy sees and does.
+        there: What is seen and done in the target.
+        space_map: What the user says about channels.
+
+    Raises:
+        Sim2RealError: The spaces differ and the method is for equal ones, or cannot be joined, or the map contradicts
+            itself.
+    """
+    if not method.crosses_spaces:
+        check_fits(policy, there)
+        if space_map:
+            able = [name for name in METHODS if find_method(name).crosses_spaces]
+            raise Sim2RealError(f"{method.name} carries a policy as it is, without a map; use {', '.join(able)}.")
+        return None
+    if not space_map and not differences(policy, there):
+        return None
+    map_spaces(policy, there, space_map)
+    return space_map or {}
+
+
+def translated(source: Policy, world: World, space_map: Overrides, seed: int) -> Translation:
+    """Return a policy translated for the spaces of a world.
+
+    Args:
+        source: The policy.
+        world: The world.
+        space_map: What the user says about channels.
+        seed: Of weights that are fresh.
+
+    Raises:
+        Sim2RealError: The spaces cannot be joined, or the map contradicts itself.
+    """
+    with closing(world.make()) as env:
+        there = interface(env)
+    return translate(source, there, map_spaces(source.interface, there, space_map), seed)
