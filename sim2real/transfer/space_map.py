@@ -413,7 +413,7 @@ class _Builder:
         return slice(start, start + channel.width)
 
     def _same_place(self, wanted: Channel, given: Channel) -> bool:
-        return wanted.name == given.name and self._place(self._wanted, wanted) == self._place(self._given, given)
+        return wanted.name == given.name and self._wanted.starts[wanted.name] == self._given.starts[given.name]
 
     @staticmethod
     def _each(entry: Mapping[str, Any], key: str, wanted: Channel, where: str) -> Array | None:
