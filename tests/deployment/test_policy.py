@@ -12,8 +12,8 @@ from sim2real.domains.channels import Channel
 from sim2real.errors import Sim2RealError
 
 ROUTE = (
-    " Transfer between different spaces needs a heterogeneous method, and this version has none: zero-shot and "
-    "finetune carry a policy only between equal spaces; train from scratch there, or choose an env whose spaces match."
+    " A policy is carried into other spaces by sim2real transfer --method graft (or another that can, see "
+    "docs/transfer.md); sim2real map shows which number becomes which."
 )
 
 
