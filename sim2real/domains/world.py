@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import gymnasium as gym
 
 from sim2real.domains.adapter import AdaptDomain, DomainFile
-from sim2real.domains.contract import Env, domain_space
+from sim2real.domains.contract import Env, Interface, domain_space, interface
 from sim2real.domains.guard import GuardFinite
 from sim2real.domains.randomize import RandomizeDomain
 from sim2real.domains.randomizers import RandomizerSpec, make_randomizer
@@ -81,6 +82,15 @@ class World:
         except Sim2RealError:
             env.close()
             raise
+
+    def interface(self) -> Interface:
+        """Return what is seen and done in its envs.
+
+        Raises:
+            Sim2RealError: See :meth:`make`.
+        """
+        with closing(self.make()) as env:
+            return interface(env)
 
     def _wrapped(self, render_mode: str | None) -> Env:
         file = self.domain_file

@@ -29,6 +29,7 @@ from sim2real.training.folder import RunFolder
 from sim2real.training.train import TrainingConfig, run_training
 from sim2real.transfer.arms import Arm, run_arm
 from sim2real.transfer.base import TransferMethod
+from sim2real.transfer.space_map import Overrides
 
 FILM, POSTER = "film.mp4", "film.png"
 """Files of a film's folder; the poster is how its last episode ends."""
@@ -111,6 +112,8 @@ class Training(Job):
     """Of an arm."""
     source: str | None = None
     """Address of the source policy that an arm starts from."""
+    space_map: Overrides | None = None
+    """Along which that policy is translated, see :class:`~sim2real.transfer.arms.Arm`; it stands in ``config``, too."""
 
     def describe(self) -> dict[str, Any]:
         """Return the content of ``config.yaml``."""
@@ -139,7 +142,8 @@ class Training(Job):
             run_training(self.config, folder, resume=True, listener=listener)
         else:
             source = None if self.source is None else policies[self.source]
-            run_arm(Arm(method=self.method, config=self.config, source=source, folder=folder), listener)
+            arm = Arm(method=self.method, config=self.config, source=source, folder=folder, space_map=self.space_map)
+            run_arm(arm, listener)
         # The replay buffers of a grid would fill any disk.
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
         return {"evaluations": len(RunFolder(folder).read_curve())}

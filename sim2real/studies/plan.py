@@ -9,14 +9,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sim2real.deployment.bundle import load_policy, pack
-from sim2real.deployment.fit import check_fits
 from sim2real.deployment.policy import Policy
-from sim2real.domains.contract import domain_space, interface
+from sim2real.domains.contract import domain_space
 from sim2real.domains.randomizers import RandomizerSpec, make_randomizer
 from sim2real.domains.targets import find_target
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError, unknown_name
-from sim2real.evaluation.evaluate import check_policy_fits, source_world
+from sim2real.evaluation.evaluate import source_world
 from sim2real.evaluation.robustness import check_swept
 from sim2real.studies.jobs import Film, Job, Sweep, Training, address_of
 from sim2real.studies.study import Faults, Place, Source, Study
@@ -25,7 +24,10 @@ from sim2real.training.hyperparameters import default_algorithm, resolve_hyperpa
 from sim2real.training.train import TrainingConfig, make_config
 from sim2real.transfer.arms import arm_config
 from sim2real.transfer.base import TransferMethod, find_method, with_settings
+from sim2real.transfer.crossing import check_crossing, crossing
 from sim2real.transfer.scratch import Scratch
+from sim2real.transfer.space_map import Overrides
+from sim2real.transfer.translate import carried_hyperparameters, target_algorithm
 from sim2real.transfer.zero_shot import ZeroShot
 
 
@@ -96,20 +98,6 @@ def make_plan(study: Study, faults: Faults | None = None) -> Plan:
             for algo in study.algorithms:
                 planner.train(name, source, randomizer, spec, algo)
     return planner.finish()
-
-
-def check_pair(policy: Policy | None, world: World, there: World) -> None:
-    """Refuse a target that a policy, or one that is trained in a world, does not fit.
-
-    Raises:
-        Sim2RealError: Spaces or channels differ.
-    """
-    with closing(there.make()) as target:
-        if policy is not None:
-            check_policy_fits(policy, target)
-            return
-        with closing(world.make()) as env:
-            check_fits(interface(env), interface(target))
 
 
 class _Planner:
@@ -222,13 +210,19 @@ class _Planner:
                 there = self._target(world, target, place)
                 if there is None:
                     continue
-                check_pair(policy, world, there)
+                seen = policy.interface if policy is not None else world.interface()
+                methods = {cell["method"]: self._methods.get(cell["method"]) for cell in wanted}
+                maps = {
+                    label: crossing(method, seen, there.interface(), place.space_map)
+                    for label, method in sorted(methods.items(), key=_for_equal_spaces_first)
+                    if method is not None
+                }
                 self._check_looks(world, there)
                 for cell in wanted:
-                    if cell["method"] not in self._methods:
+                    if cell["method"] not in maps:
                         continue
                     with self._faults.noted(_place(cell)):
-                        self._cell(cell, world, there, hyperparameters, sources)
+                        self._cell(cell, world, there, hyperparameters, sources, maps[cell["method"]])
         return some
 
     def _target(self, world: World, name: str, place: Place) -> World | None:
@@ -279,15 +273,19 @@ class _Planner:
         there: World,
         hyperparameters: Mapping[str, Any],
         sources: Mapping[int, str],
+        space_map: Overrides | None,
     ) -> None:
-        study = self._study
+        study, algo = self._study, labels["algo"]
+        if space_map is not None:
+            algo = target_algorithm(labels["algo"], there.interface())
+            hyperparameters = carried_hyperparameters(hyperparameters, labels["algo"], algo)
         method_class, (_, settings) = self._methods[labels["method"]], study.methods[labels["method"]]
-        chosen, overrides = with_settings(method_class, {**study.hyperparameters, **settings}, labels["algo"])
+        chosen, overrides = with_settings(method_class, {**study.hyperparameters, **settings}, algo)
         budget = labels["steps"]
-        self._check_each(_place(labels), labels["algo"], there, overrides)
+        self._check_each(_place(labels), algo, there, overrides)
         base = make_config(
             there,
-            algo=labels["algo"],
+            algo=algo,
             randomizer="none",
             steps=budget,
             seed=study.seeds[0],
@@ -296,28 +294,34 @@ class _Planner:
             eval_episodes=study.eval_episodes,
         )
         chosen.check(base, hyperparameters)
+        if space_map is not None:
+            check_crossing(chosen, base.steps)
         methods: dict[str, TransferMethod] = {m.name: m for m in (chosen, Scratch(), ZeroShot())}
         arms: dict[str, dict[int, str]] = {}
         for method in methods.values():
             arms[method.name] = {}
             for seed, source in sources.items():
-                config = replace(arm_config(base, method, hyperparameters, source), seed=seed)
+                config = replace(arm_config(base, method, hyperparameters, source, space_map), seed=seed)
                 title = self._title(labels, method, chosen, seed)
                 origin = source if method.uses_source else None
-                job = Training(title=title, config=config, method=method, source=origin)
+                along = space_map if method.uses_source else None
+                job = Training(title=title, config=config, method=method, source=origin, space_map=along)
                 self._jobs.setdefault(job.address, job)
                 arms[method.name][seed] = job.address
         labels = {**labels, "steps": base.steps}
-        # What does not learn has no policy of its own.
+        # What does not learn has no policy of its own, unless it was translated.
         first = study.seeds[0]
-        policies = {name: arms[name][first] if method.learns else sources[first] for name, method in methods.items()}
+        policies = {
+            name: arms[name][first] if method.learns or space_map is not None else sources[first]
+            for name, method in methods.items()
+        }
         cell = Cell(
             labels=dict(labels),
             method=chosen,
             base=base,
             arms=arms,
             sources=dict(sources),
-            film=self._film(labels, world, there, policies),
+            film=self._film(labels, (sources[first], world), there, policies),
             film_episodes=study.film_episodes,
             sweeps=tuple(self._sweep(labels, there, policies, names) for names in study.sweeps),
         )
@@ -329,13 +333,15 @@ class _Planner:
             raise Sim2RealError(f"{cell.title} stands for two cells; give their sources or targets other names.")
         self._cells[cell.title] = cell
 
-    def _film(self, labels: Mapping[str, Any], world: World, there: World, policies: Mapping[str, str]) -> str | None:
+    def _film(
+        self, labels: Mapping[str, Any], source: tuple[str, World], there: World, policies: Mapping[str, str]
+    ) -> str | None:
         """Plan the film of a cell; return its address."""
         study = self._study
         if not study.film_episodes:
             return None
-        target, source = labels["target"], policies[ZeroShot.name]
-        actors = {"source policy in its source": (source, world), f"zero-shot in {target}": (source, there)}
+        target = labels["target"]
+        actors = {"source policy in its source": source, f"zero-shot in {target}": (policies[ZeroShot.name], there)}
         for name, policy in policies.items():
             if name != ZeroShot.name:
                 learned = "from scratch" if name == Scratch.name else labels["method"]
@@ -377,6 +383,11 @@ class _Planner:
         origin = f" from {', '.join(parts)}" if method.uses_source else f", {labels['algo']}"
         budget = f", {labels['steps']:,} steps" if method.learns else ""
         return f"{name}{origin} in {labels['target']}{budget}, seed {seed}"
+
+
+def _for_equal_spaces_first(entry: tuple[str, type[TransferMethod] | None]) -> bool:
+    """Return where a method stands among others, so that the message of those that cannot cross is the one told."""
+    return entry[1] is not None and entry[1].crosses_spaces
 
 
 def _among(cell: Mapping[str, Any], entry: Mapping[str, Sequence[str | int]]) -> bool:

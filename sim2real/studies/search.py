@@ -39,6 +39,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from sim2real.deployment.fit import check_fits
 from sim2real.deployment.policy import Policy
 from sim2real.domains.contract import domain_space
 from sim2real.domains.randomizers import RandomizerSpec, check_steady, make_randomizer
@@ -50,7 +51,6 @@ from sim2real.evaluation.evaluate import evaluate
 from sim2real.evaluation.rollouts import Evaluator
 from sim2real.files import read_yaml
 from sim2real.seeding import derive_seed
-from sim2real.studies.plan import check_pair
 from sim2real.studies.search_space import (
     Dimension,
     corners,
@@ -314,7 +314,7 @@ def _worlds(world: World, read: Reader, faults: Faults) -> Iterator[tuple[str, W
     for name, place in read.entries("targets", read.place).items():
         with faults.noted(f"objective: target {name}"):
             there = find_target(place.world or world, place.target, place.targets_file)
-            check_pair(None, world, there)
+            check_fits(world.interface(), there.interface())
             yield name, there
 
 

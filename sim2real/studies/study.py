@@ -22,7 +22,8 @@
     exclude: [{source: shipped, target: kuka}, {target: hard, steps: [1000, 3000]}]
 
 ``eval_every`` and ``eval_episodes`` are those of a training; ``hyperparameters`` override the tuned ones of both
-learning arms, and those of a source in its entry. Paths are relative to the file's folder.
+learning arms, and those of a source in its entry. A target of other spaces may have a ``map``, see
+:mod:`~sim2real.transfer.space_map`. Paths are relative to the file's folder.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from sim2real.domains.randomizers import RandomizerSpec
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError, check_keys, unknown_name
 from sim2real.files import check_plain, read_yaml
+from sim2real.transfer.space_map import Overrides, read_map
 from sim2real.transfer.transfer import check_seeds
 
 _KEYS = (
@@ -56,7 +58,7 @@ _KEYS = (
     "exclude",
 )
 _SOURCE_KEYS = ("policy", "env", "kwargs", "domain_file", "steps", "hyperparameters", "budgets")
-_TARGET_KEYS = ("target", "domain", "env", "kwargs", "domain_file", "targets_file")
+_TARGET_KEYS = ("target", "domain", "env", "kwargs", "domain_file", "targets_file", "map")
 _SWEEP_KEYS = ("sweep", "points", "episodes")
 _EXCLUDE_KEYS = ("source", "randomizer", "algo", "target", "method", "steps")
 _ANY_STEPS = 1_000_000  # in the place of budgets that cannot be, so that the rest is checked with them
@@ -141,6 +143,8 @@ class Place:
     """What it is a variation of; each source's own world if ``None``."""
     targets_file: Path | None = None
     """With more targets."""
+    space_map: Overrides | None = None
+    """What is said about channels, for a target of other spaces."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,13 +308,14 @@ class Reader:
             if key in fields and not isinstance(fields[key], kind):
                 raise Sim2RealError(f"{key} = {fields[key]!r} must be {what}.")
         targets_file = fields.get("targets_file")
-        for key in ("targets_file", "domain_file"):
+        for key in ("targets_file", "domain_file", "map"):
             if key in fields and not isinstance(fields[key], str):
                 raise Sim2RealError(f"{key} = {fields[key]!r} must be a path.")
         return Place(
             target=fields.get("domain", fields.get("target", name)),
             world=self.world(fields),
             targets_file=None if targets_file is None else self._folder / targets_file,
+            space_map=read_map(self._folder / fields["map"]) if "map" in fields else None,
         )
 
     def world(self, fields: Mapping[str, Any]) -> World | None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from sim2real.deployment.bundle import load_policy
 from sim2real.deployment.fit import check_fits, differences
 from sim2real.deployment.policy import Policy
-from sim2real.domains.contract import Interface, interface
+from sim2real.domains.contract import Interface
 from sim2real.domains.targets import NOMINAL, find_target
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
@@ -86,6 +85,22 @@ def crossing(
     return space_map or {}
 
 
+def check_crossing(method: TransferMethod, steps: int) -> None:
+    """Check that a method, with its settings, stays out of the source world, whose spaces are other ones.
+
+    Args:
+        method: The method.
+        steps: The target budget.
+
+    Raises:
+        Sim2RealError: It does not.
+    """
+    if method.source_steps(steps):
+        raise Sim2RealError(
+            f"{method.name} with these settings steps in the source world, too, whose spaces differ; leave them out."
+        )
+
+
 def translated(source: Policy, world: World, space_map: Overrides, seed: int) -> Translation:
     """Return a policy translated for the spaces of a world.
 
@@ -98,6 +113,5 @@ def translated(source: Policy, world: World, space_map: Overrides, seed: int) ->
     Raises:
         Sim2RealError: The spaces cannot be joined, or the map contradicts itself.
     """
-    with closing(world.make()) as env:
-        there = interface(env)
+    there = world.interface()
     return translate(source, there, map_spaces(source.interface, there, space_map), seed)

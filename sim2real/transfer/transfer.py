@@ -26,7 +26,7 @@ from sim2real.training.parallel import run_jobs
 from sim2real.training.train import default_folder, make_config
 from sim2real.transfer.arms import Arm, arm_config, judge_arms, run_arm
 from sim2real.transfer.base import TransferMethod, find_method, with_settings
-from sim2real.transfer.crossing import crossing, given_map, translated
+from sim2real.transfer.crossing import check_crossing, crossing, given_map, translated
 from sim2real.transfer.scratch import Scratch
 from sim2real.transfer.space_map import SpaceMap
 from sim2real.transfer.translate import carried_hyperparameters, target_algorithm
@@ -126,10 +126,8 @@ def transfer(
         eval_episodes=eval_episodes,
     )
     chosen.check(base, known)
-    if joined is not None and chosen.source_steps(base.steps):
-        raise Sim2RealError(
-            f"{method} with these settings steps in the source world, too, whose spaces differ; leave them out."
-        )
+    if joined is not None:
+        check_crossing(chosen, base.steps)
     if translation is not None and on_map is not None:
         on_map(translation.space_map)
     files = TransferFolder(Path(out) if out is not None else default_folder(world, f"{method}-{target_world.target}"))

@@ -10,6 +10,7 @@ from point_mass import ID, SMALL
 from study_grid import GRID, LOOKS, plan, write
 
 from sim2real.errors import Sim2RealError
+from sim2real.studies.jobs import Training
 from sim2real.studies.plan import make_plan
 from sim2real.studies.run import plan_study, run_study
 from sim2real.studies.study import read_study
@@ -266,3 +267,47 @@ def test_no_two_jobs_have_one_title(tmp_path):
     titles = [job.title for job in plan(tmp_path, **LOOKS, methods=methods).jobs.values()]
     assert len(set(titles)) == len(titles)
     assert any(title.startswith("sweep of gain, patient of own") for title in titles)
+
+
+def test_a_study_carries_policies_into_other_spaces_along_a_map(tmp_path):
+    (tmp_path / "turn.yaml").write_text("action: {push: {from: push, scale: -1}}\n")
+    other = {"env": "shapes:tests/Shaped-v0", "kwargs": {"order": ["velocity", "position"]}, "target": "nominal"}
+    choices = {"env": "shapes:tests/Shaped-v0", "kwargs": {"choices": 3}, "target": "nominal"}
+    found = plan(
+        tmp_path,
+        sources={"own": {"env": "shapes:tests/Shaped-v0", "steps": 200, "hyperparameters": SMALL}},
+        targets={"other": {**other, "map": "turn.yaml"}, "choices": choices, "same": {"domain": {"gain": 0.5}}},
+        methods=["graft", "progressive"],
+        seeds=1,
+        steps=4096,
+        hyperparameters={},
+    )
+    said = {"action": {"push": {"from": "push", "scale": -1}}}
+    maps = {job.title: job.space_map for job in found.jobs.values() if isinstance(job, Training)}
+    assert maps["graft from own, uniform, sac in other, 4,096 steps, seed 0"] == said
+    assert maps["zero-shot from own, uniform, sac in other, seed 0"] == said
+    assert maps["scratch, sac in other, 4,096 steps, seed 0"] is None
+    assert maps["progressive from own, uniform, sac in choices, 4,096 steps, seed 0"] == {}
+    assert maps["graft from own, uniform, sac in same, 4,096 steps, seed 0"] is None
+    algos = {cell.title: cell.base.algo for cell in found.cells}
+    assert [algo for title, algo in algos.items() if "choices" in title] == ["ppo", "ppo"]
+    with_map = {job.address for job in found.jobs.values() if "in other" in job.title}
+    (tmp_path / "turn.yaml").write_text("action: {push: {from: push, scale: -0.5}}\n")
+    with pytest.raises(Sim2RealError, match="own into other: the policy does not fit the env: "):
+        plan(
+            tmp_path,
+            sources={"own": {"env": "shapes:tests/Shaped-v0", "steps": 200, "hyperparameters": SMALL}},
+            targets={"other": {**other, "map": "turn.yaml"}},
+            methods=["graft", "finetune"],
+        )
+    again = plan(
+        tmp_path,
+        sources={"own": {"env": "shapes:tests/Shaped-v0", "steps": 200, "hyperparameters": SMALL}},
+        targets={"other": {**other, "map": "turn.yaml"}},
+        methods=["graft", "progressive"],
+        seeds=1,
+        steps=4096,
+        hyperparameters={},
+    )
+    others = {job.address for job in again.jobs.values() if "in other" in job.title}
+    assert len(with_map & others) == 1  # scratch knows no map
