@@ -133,6 +133,8 @@ class Adviser:
         """
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
+            if not isinstance(content, dict):
+                raise ValueError("it holds no mapping")
             terms = {}
             for name in FEATURES:
                 numbers = {key: finite_number(value, f"{name}: {key}") for key, value in content["terms"][name].items()}
