@@ -246,9 +246,10 @@ def rendered(pairs: Sequence[Known], said: Sequence[float], model: Adviser | Non
     verdicts = {pair.cell: pair.verdict for pair in pairs}
     counts = ", ".join(f"{list(verdicts.values()).count(verdict)} {words}" for verdict, words in SHORT_WORDS.items())
     summary = (
-        f"{facts.pairs} pairs of {len(verdicts)} cells ({counts}), worlds held out one after the other: right in "
-        f"{percent(facts.accuracy)}, Brier score {facts.brier:.3f}; {facts.base_rate_brier:.3f} for always saying the "
-        "share of the other worlds' pairs that pay."
+        f"{facts.pairs} pairs of {len(verdicts)} cells ({counts}). With each world held out in turn, the likelier was "
+        f"true of {percent(facts.accuracy)} of the pairs; the Brier score is {facts.brier:.3f}, and "
+        f"{facts.base_rate_brier:.3f} for always saying the share of the other worlds' pairs that pay. The intervals "
+        "of the plot take pairs for independent, which the seeds of one cell, with one verdict, are not."
     )
     picture = "![Share of pairs that pay over the probability that was said](results/adviser.png)"
     parts = [summary, world_table(pairs, said), picture, weights_table(model), mistakes(pairs, said)]

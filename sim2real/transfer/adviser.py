@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +27,7 @@ from sim2real.domains.space import finite_number
 from sim2real.domains.targets import find_target
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
-from sim2real.evaluation.evaluate import check_policy_fits, source_world
+from sim2real.evaluation.evaluate import source_world
 from sim2real.training.hyperparameters import tuned_steps
 from sim2real.transfer.probes import Probes, probe
 
@@ -219,8 +218,6 @@ def advise(
     source = policy if isinstance(policy, Policy) else load_policy(policy)
     world = source_world(source, env, kwargs=kwargs, domain_file=domain_file)
     there = find_target(world, target, targets_file)
-    with closing(there.make()) as made:
-        check_policy_fits(source, made)
     if source.metadata.world is None:
         source = source.described(replace(source.metadata, world=world.to_dict()))
     found = probe(source, there, steps, seed)

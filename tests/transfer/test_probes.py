@@ -70,10 +70,9 @@ def test_scratch_learns_in_its_few_steps_and_tells_when_it_began(algo):
 def test_a_curve_of_a_world_of_gymnasium_begins_after_the_random_phase_that_is_tuned_for_it(tmp_path):
     source = train("Pendulum-v1", steps=300, eval_episodes=1, randomizer="none", out=tmp_path / "run").policy
     target = World.of("Pendulum-v1", kwargs={"g": 5.0}).with_domain({}, "light")
-    found = probe(source, target, 48_000)
-    assert (found.target_steps, found.window, found.domain_distance) == (2400, None, None)
-    first, *_, last = found.scratch_returns
-    assert len(found.scratch_returns) == 3  # of 600 steps, the first 200 of which are random
+    found = probe(source, target, 40_000)
+    assert (found.target_steps, found.window, found.domain_distance) == (2000, None, None)
+    first, last = found.scratch_returns  # of 500 steps, the first 200 of which are random
     assert (found.chance_return, found.scratch_return) == (first, last)
     assert found.climb == pytest.approx((last - first) / (found.source_return - first)) or found.climb == 0.0
 
