@@ -49,6 +49,7 @@ TABLES = {
     "targets": Published(page="docs/worlds.md", takes="5 h", script="calibrate_targets.py"),
     "randomization": Published(page="docs/randomization.md", takes="10 h", script="benchmark_randomization.py"),
     "transfer": Published(page="docs/transfer.md", takes="12 h", script="benchmark_transfer.py"),
+    "adviser": Published(page="docs/transfer.md", takes="1 h", script="calibrate_adviser.py"),
     "speed": Published(page="docs/speed.md", takes="30 min", script="benchmark_envs.py"),
     "learning": Published(page="docs/learning.md", takes="2 h", script="benchmark_learning.py"),
     "studies": Published(page="docs/studies.md", takes="10 min", script="benchmark_studies.py"),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sim2real.studies.run import StudyResult, run_study
     from sim2real.studies.search_run import SearchResult, run_search
     from sim2real.training.train import Run, train
+    from sim2real.transfer.adviser import Advice, advise
     from sim2real.transfer.transfer import TransferResult, transfer
 
 try:
@@ -40,6 +41,7 @@ except PackageNotFoundError:  # a source tree on the path, not installed
     __version__ = "0+unknown"
 
 _MODULES = {
+    "Advice": "sim2real.transfer.adviser",
     "Channel": "sim2real.domains.channels",
     "DomainSpace": "sim2real.domains.space",
     "EnvReport": "sim2real.domains.check_env",
@@ -53,6 +55,7 @@ _MODULES = {
     "Trajectory": "sim2real.evaluation.trajectories",
     "TransferResult": "sim2real.transfer.transfer",
     "World": "sim2real.domains.world",
+    "advise": "sim2real.transfer.adviser",
     "check_env": "sim2real.domains.check_env",
     "evaluate": "sim2real.evaluation.evaluate",
     "load_policy": "sim2real.deployment.bundle",
@@ -67,6 +70,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "Advice",
     "Channel",
     "DomainSpace",
     "EnvReport",
@@ -82,6 +86,7 @@ __all__ = [
     "TransferResult",
     "World",
     "__version__",
+    "advise",
     "check_env",
     "evaluate",
     "load_policy",

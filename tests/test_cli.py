@@ -32,6 +32,9 @@ COMMANDS = {
         "POLICY", "--env", "--env-arg", "--domain", "--target", "--targets", "--randomizer", "--episodes", "--seed",
         "--dataset", "--json", "--quiet",
     ],
+    "advise": [
+        "POLICY", "--target", "--steps", "--env", "--env-arg", "--domain", "--targets", "--seed", "--json", "--quiet",
+    ],
     "report": ["FOLDER"],
     "play": [
         "ID", "--policy", "--env-arg", "--domain", "--target", "--targets", "--episodes", "--seed", "--video",

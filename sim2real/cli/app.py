@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sim2real.cli import learn, play, robustness, study, worlds
+from sim2real.cli import advise, learn, play, robustness, study, worlds
 
 _LEARN, _JUDGE, _WORLDS = "Learn", "Judge", "Worlds"
 
@@ -42,6 +42,7 @@ app.command("transfer", rich_help_panel=_LEARN)(learn.transfer)
 app.command("map", rich_help_panel=_LEARN)(learn.map_)
 app.command("study", rich_help_panel=_LEARN)(study.study)
 app.command("search", rich_help_panel=_LEARN)(study.search)
+app.command("advise", rich_help_panel=_JUDGE)(advise.advise)
 app.command("evaluate", rich_help_panel=_JUDGE)(learn.evaluate)
 app.command("robustness", rich_help_panel=_JUDGE)(robustness.robustness)
 app.command("report", rich_help_panel=_JUDGE)(learn.report)

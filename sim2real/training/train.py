@@ -283,7 +283,7 @@ def run_training(
             policy = load_policy(files.policy)
         else:
             with nullcontext() if track is None else track(folder.resolve().name, config.to_dict()) as tracker:
-                with _one_thread():
+                with one_thread():
                     policy = _learn(config, files, prepare, listener, tracker, workers=workers, address=address)
                 policy.save(files.policy)
                 if tracker is not None:
@@ -414,7 +414,7 @@ def _logger(folder: Path, step: int, tracker: KVWriter | None) -> Iterator[Logge
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """One torch thread: small networks gain nothing from more, and two processes then share two cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,9 +1,11 @@
 """Probes: what a twentieth of a target budget tells about a transfer before the rest is spent.
 
-In the target the source policy acts for three quarters of the probe's steps and chance for one quarter; in the source,
-where steps cost nothing, the source policy acts for as many and more. From that:
+In the target the source policy acts for three quarters of the probe's steps, and a learner from scratch takes the other
+quarter; in the source, where steps cost nothing, the source policy acts for as many and more. From that:
 
 - how much of what the source policy earns above chance in its source it still earns in the target;
+- how much of the same a learner from scratch has gained by the end of its few steps. It acts by chance first, for as
+  long as its hyperparameters say; a quarter that is not longer than that tells what chance earns, and no more;
 - how well target is told from source: the area under the ROC curve of a classifier of (s, a, s' − s) of the source
   policy's steps, on folds that it was not fitted to; 0.5 where nothing tells them apart, 1 where everything does;
 - by how much more the source's critic is surprised by the target: the ratio of the mean absolute errors of
@@ -13,7 +15,8 @@ where steps cost nothing, the source policy acts for as many and more. From that
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -30,18 +33,23 @@ from sim2real.domains.contract import Env, domain_space
 from sim2real.domains.randomizers import RandomizerSpec
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
+from sim2real.evaluation.evaluate import check_policy_fits
 from sim2real.seeding import derive_seed
+from sim2real.training.train import make_config, one_thread
 from sim2real.transfer.critics import critic_values
 from sim2real.transfer.models import Fitted, Standardize, mlp
+from sim2real.transfer.probe_steps import Steps, learn_steps, shared_window, take_steps
 from sim2real.transfer.source import check_world
 
 Array = NDArray[Any]
 
 SHARE = 0.05
 """Of the target budget that probes take."""
-_CHANCE = 0.25
-"""Of these, for random actions."""
-_SOURCE_STEPS = 2_000
+LEAST = 100
+"""Steps that they need."""
+_SCRATCH = 0.25
+"""Of their steps, for a learner from scratch."""
+_SOURCE_STEPS = 5_000
 _FOLDS, _FIT_STEPS, _WEIGHT_DECAY = 3, 200, 1e-2
 
 
@@ -51,47 +59,57 @@ class Probes:
 
     target_steps: int
     """Steps taken in the target."""
+    window: int | None
+    """All returns are of so many first steps of an episode, where the probe was too short for whole episodes; of whole
+    ones if ``None``."""
     zero_shot_return: float
-    """Mean return of the source policy in the target, over the episodes that ended."""
+    """Mean return of the source policy in the target."""
     zero_shot_success: float | None
-    """Its success rate; ``None`` where the env does not say."""
-    chance_return: float
-    """Mean return of random actions in the target."""
+    """Its success rate over whole episodes; ``None`` where the probe was too short, or the env does not say."""
     source_return: float
     """Mean return of the source policy in its source."""
+    source_success: float | None
+    """Its success rate there; ``None`` where :attr:`zero_shot_success` is."""
+    scratch_returns: tuple[float, ...]
+    """Returns of the learner from scratch in the target, episode by episode."""
+    chance_return: float
+    """Mean return of what it did before its first update, by chance or by an untrained network; of all of its episodes
+    if none ended before that."""
+    scratch_return: float | None
+    """Mean return of the last third of its episodes; ``None`` where it has not begun to learn before the last third of
+    its steps, so that there is nothing to tell from chance."""
     auc: float
     """How well target is told from source, 0.5 to 1 but for chance."""
     surprise: float
     """Ratio of the critic's errors, target over source."""
     domain_distance: float | None
     """Root mean square over the parameters of the distance from nominal, in halves of what the world accepts; ``None``
-    where the domain is not known."""
+    where source and target are not one world, or the domain is not known."""
 
     @property
     def kept(self) -> float:
         """Share of what the source policy earns above chance that it keeps in the target; 0 where that is nothing."""
+        return self._share(self.zero_shot_return)
+
+    @property
+    def climb(self) -> float | None:
+        """Share of the same that scratch has gained; ``None`` where it has not begun to learn."""
+        return None if self.scratch_return is None else self._share(self.scratch_return)
+
+    def _share(self, ret: float) -> float:
         earned = self.source_return - self.chance_return
-        return (self.zero_shot_return - self.chance_return) / earned if earned > 0.0 else 0.0
+        return (ret - self.chance_return) / earned if earned > 0.0 else 0.0
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it, JSON-plain: the inverse of :meth:`from_dict`, but for the shares, which follow."""
+        fields = {**vars(self), "scratch_returns": list(self.scratch_returns)}
+        return {**fields, "kept": self.kept, "climb": self.climb}
 
-@dataclass(frozen=True)
-class Steps:
-    """Steps of a policy in a world, in their order."""
-
-    observations: Array
-    """Shape (n, observation), as the env gives them."""
-    actions: Array
-    """Shape (n, action)."""
-    after: Array
-    """The next observations, shape (n, observation)."""
-    rewards: Array
-    """Shape (n,)."""
-    terminated: Array
-    """Whether the episode ended by itself, shape (n,)."""
-    returns: tuple[float, ...]
-    """Of the episodes that ended."""
-    successes: tuple[bool, ...]
-    """Of the same, where the env says."""
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Probes:
+        """Return the probes that :meth:`to_dict` has written."""
+        fields = {key: value for key, value in content.items() if key not in ("kept", "climb")}
+        return cls(**{**fields, "scratch_returns": tuple(fields["scratch_returns"])})
 
 
 def probe(source: Policy, target: World, steps: int, seed: int = 0) -> Probes:
@@ -104,56 +122,50 @@ def probe(source: Policy, target: World, steps: int, seed: int = 0) -> Probes:
         seed: Not negative.
 
     Raises:
-        Sim2RealError: The policy does not say its world, or a twentieth of the budget is less than two episodes.
+        Sim2RealError: The policy does not say its world, does not fit the target, or the budget is too small: for
+            probes, or for a learner from scratch.
     """
     check_world(source)
     if source.observation_space.shape is None:
         raise Sim2RealError("probes need observations that are one array, not a dictionary.")
+    training = make_config(target, algo=source.algo, randomizer="none", steps=steps, seed=seed)
     total = int(SHARE * steps)
-    chance_steps = int(_CHANCE * total)
-    seeds = [derive_seed(seed, f"probe {part}") for part in ("policy", "chance", "source", "classifier")]
-    with closing(target.make()) as env:
-        acted = take_steps(env, source.predict, total - chance_steps, seeds[0])
-        env.action_space.seed(seeds[1])
-        by_chance = take_steps(env, lambda _: env.action_space.sample(), chance_steps, seeds[1])
-        distance = domain_distance(env, target)
-    if not acted.returns or not by_chance.returns:
+    if total < LEAST:
+        least = math.ceil(LEAST / SHARE)
         raise Sim2RealError(
-            f"steps = {steps}: {SHARE:.0%} of that are {total} steps, in which no episode ends; give a larger budget."
+            f"steps = {steps}: probes take {SHARE:.0%} of that, and {total} steps tell nothing; give a budget of at "
+            f"least {least:,}."
         )
-    with closing(_source_env(source)) as env:
-        at_home = take_steps(env, source.predict, max(_SOURCE_STEPS, len(acted.rewards)), seeds[2])
+    scratch_steps = int(_SCRATCH * total)
+    seeds = [derive_seed(seed, f"probe {part}") for part in ("policy", "source", "classifier")]
+    with one_thread():
+        with closing(target.make()) as env:
+            check_policy_fits(source, env)
+            acted = take_steps(env, source.predict, total - scratch_steps, seeds[0])
+            distance = domain_distance(env, target) if _same_world(source, target) else None
+        scratch = learn_steps(training, scratch_steps)
+        with closing(_source_env(source)) as env:
+            at_home = take_steps(env, source.predict, max(_SOURCE_STEPS, len(acted.rewards)), seeds[1])
+        told = auc(_inputs(at_home), _inputs(acted), seeds[2])
+        surprise = np.mean(np.abs(td_errors(source, acted))) / np.mean(np.abs(td_errors(source, at_home)))
+    chance = scratch.by_chance
+    window = shared_window(acted, at_home, chance, *([scratch] if scratch.has_learned else []))
+    curve = scratch.returns(window)
+    success = window is None and bool(acted.successes and at_home.successes)
     return Probes(
         target_steps=total,
-        zero_shot_return=float(np.mean(acted.returns)),
-        zero_shot_success=float(np.mean(acted.successes)) if acted.successes else None,
-        chance_return=float(np.mean(by_chance.returns)),
-        source_return=float(np.mean(at_home.returns)) if at_home.returns else float("nan"),
-        auc=auc(_inputs(at_home), _inputs(acted), seeds[3]),
-        surprise=float(np.mean(np.abs(td_errors(source, acted))) / np.mean(np.abs(td_errors(source, at_home)))),
+        window=window,
+        zero_shot_return=float(np.mean(acted.returns(window))),
+        zero_shot_success=float(np.mean(acted.successes)) if success else None,
+        source_return=float(np.mean(at_home.returns(window))),
+        source_success=float(np.mean(at_home.successes)) if success else None,
+        scratch_returns=tuple(curve),
+        chance_return=float(np.mean(chance.returns(window))),
+        scratch_return=float(np.mean(curve[-max(1, len(curve) // 3) :])) if scratch.has_learned else None,
+        auc=told,
+        surprise=float(surprise),
         domain_distance=distance,
     )
-
-
-def take_steps(env: Env, act: Callable[[Any], Any], steps: int, seed: int) -> Steps:
-    """Take so many steps in an env, from one episode into the next."""
-    columns: list[tuple[Any, ...]] = []
-    returns, successes, ret = [], [], 0.0
-    observation, _ = env.reset(seed=seed)
-    for _ in range(steps):
-        action = act(observation)
-        after, reward, terminated, truncated, info = env.step(action)
-        columns.append((observation, action, after, float(reward), terminated))
-        ret += float(reward)
-        observation = after
-        if terminated or truncated:
-            returns.append(ret)
-            if "is_success" in info:
-                successes.append(bool(info["is_success"]))
-            ret = 0.0
-            observation, _ = env.reset()
-    seen: list[Array] = [np.array(column) for column in zip(*columns, strict=True)] or [np.zeros(0)] * 5
-    return Steps(seen[0], seen[1], seen[2], seen[3], seen[4], tuple(returns), tuple(successes))
 
 
 def auc(source: Array, target: Array, seed: int) -> float:
@@ -229,6 +241,15 @@ def domain_distance(env: Env, target: World) -> float | None:
 def _inputs(steps: Steps) -> Array:
     actions = steps.actions.reshape(len(steps.actions), -1)
     return np.concatenate((steps.observations, actions, steps.after - steps.observations), axis=1)
+
+
+def _same_world(source: Policy, target: World) -> bool:
+    """Return whether a target is the source's own world, but for the domain."""
+    assert source.metadata.world is not None
+    own, there = (dict(world, domain=None, target=None) for world in (source.metadata.world, target.to_dict()))
+    for world in (own, there):
+        world["env"] = world["env"].rpartition(":")[2]
+    return own == there
 
 
 def _source_env(source: Policy) -> Env:
