@@ -256,14 +256,15 @@ def _action_scaling(policy: Policy) -> str:
     return "tanh to bounds" if policy.module.squash_output else "clip to bounds"
 
 
+_YOUNGER = ("sampled", "of_body")
+"""Of a channel; younger than the format, and left out where they are false."""
+
+
 def _channels_to_json(channels: tuple[Channel, ...] | None) -> list[dict[str, Any]] | None:
     if channels is None:
         return None
     rows = [{name: number_to_json(value) for name, value in asdict(channel).items()} for channel in channels]
-    for row in rows:
-        if not row["sampled"]:  # younger than the format
-            del row["sampled"]
-    return rows
+    return [{k: v for k, v in row.items() if v or k not in _YOUNGER} for row in rows]
 
 
 def _channels_from_json(plain: object, where: str) -> tuple[Channel, ...] | None:
@@ -271,18 +272,21 @@ def _channels_from_json(plain: object, where: str) -> tuple[Channel, ...] | None
         return None
     if not isinstance(plain, list):
         raise Sim2RealError(f"{where}: expected a list of channels.")
-    names = [part.name for part in fields(Channel) if part.name != "sampled"]
+    names = [part.name for part in fields(Channel) if part.name not in _YOUNGER]
     channels = []
     for row in plain:
-        check_keys(row, (*names, "sampled"), where)
+        check_keys(row, (*names, *_YOUNGER), where)
         if not set(names) <= set(row) or not isinstance(row["width"], int) or isinstance(row["width"], bool):
             raise Sim2RealError(f"{where}: each channel needs {', '.join(names)}, with a whole width.")
-        numbers = {name: float(number_from_json(row[name], f"{where}: {name}")) for name in ("low", "high", "noise")}
-        sampled = row.get("sampled", False)
-        if not isinstance(sampled, bool):
-            raise Sim2RealError(f"{where}: sampled = {sampled!r} must be true or false.")
+        numbers: dict[str, Any] = {
+            name: float(number_from_json(row[name], f"{where}: {name}")) for name in ("low", "high", "noise")
+        }
+        flags: dict[str, Any] = {name: row.get(name, False) for name in _YOUNGER}
+        for name, flag in flags.items():
+            if not isinstance(flag, bool):
+                raise Sim2RealError(f"{where}: {name} = {flag!r} must be true or false.")
         name, unit = str(row["name"]), str(row["unit"])
-        channels.append(Channel(name=name, width=row["width"], unit=unit, sampled=sampled, **numbers))
+        channels.append(Channel(name=name, width=row["width"], unit=unit, **flags, **numbers))
     return tuple(channels)
 
 

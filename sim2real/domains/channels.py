@@ -30,6 +30,9 @@ class Channel:
     sampled: bool = False
     """Whether its numbers sample one quantity at equal distances from end to end, as the rays of a lidar do: where two
     such channels differ in width, one is interpolated from the other."""
+    of_body: bool = False
+    """Whether it is told in terms of how the body is built, as joints are: in another body the number of the same name
+    may be another joint, or turn the other way round."""
 
     def __post_init__(self) -> None:
         if self.width < 1:

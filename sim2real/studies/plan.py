@@ -295,7 +295,7 @@ class _Planner:
         )
         chosen.check(base, hyperparameters)
         if space_map is not None:
-            check_crossing(chosen, base.steps)
+            check_crossing(chosen)
         methods: dict[str, TransferMethod] = {m.name: m for m in (chosen, Scratch(), ZeroShot())}
         arms: dict[str, dict[int, str]] = {}
         for method in methods.values():

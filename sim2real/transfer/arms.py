@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+
 from sim2real.deployment.bundle import load_policy, provenance
 from sim2real.deployment.policy import Policy
 from sim2real.evaluation.metrics import arm_curves
@@ -76,18 +79,20 @@ def arm_config(
 def run_arm(arm: Arm, listener: Progress) -> list[dict[str, Any]]:
     """Run an arm, or go on with what its folder holds; return the points of its curve."""
     source = load_policy(arm.source) if isinstance(arm.source, Path) else arm.source
+    translation = None
     if arm.space_map is not None and source is not None:
-        source = translated(source, arm.config.world, arm.space_map, arm.config.seed).policy
+        translation = translated(source, arm.config.world, arm.space_map, arm.config.seed)
+
+    def prepare(learner: BaseAlgorithm) -> Sequence[BaseCallback]:
+        if translation is None or source is None:
+            return arm.method.prepare(learner, source, arm.config)
+        return arm.method.prepare_across(learner, source, translation, arm.config)
+
     if arm.method.learns:
-        run = run_training(
-            arm.config,
-            arm.folder,
-            resume=True,
-            prepare=lambda learner: arm.method.prepare(learner, source, arm.config),
-            listener=listener,
-        )
+        run = run_training(arm.config, arm.folder, resume=True, prepare=prepare, listener=listener)
         return run.curve
     assert source is not None
+    source = source if translation is None else translation.policy
     files = RunFolder(arm.folder)
     with files.claim(arm.config.to_dict(), resume=True):
         if files.read_curve():
@@ -98,7 +103,7 @@ def run_arm(arm: Arm, listener: Progress) -> list[dict[str, Any]]:
             episodes=arm.config.eval_episodes,
         ) as evaluator:
             score = Score.of(evaluator.run(source.predict))
-        if arm.space_map is not None:  # it is nowhere else
+        if translation is not None:  # it is nowhere else
             source.save(files.policy)
         files.append_curve({"step": 0, **vars(score)})
     return files.read_curve()

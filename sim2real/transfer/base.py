@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from sim2real.deployment.policy import Policy
     from sim2real.training.train import TrainingConfig
+    from sim2real.transfer.translate import Translation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,8 @@ class TransferMethod:
     crosses_spaces: ClassVar[bool] = False
     """Whether it carries policies into worlds of other spaces, too; it is given translated ones there, see
     :mod:`~sim2real.transfer.translate`."""
+    aligns: ClassVar[bool] = False
+    """Whether it is given a translated policy between equal spaces, too, whose numbers may mean something else."""
     rules: ClassVar[Mapping[str, Rule]] = {}
     """What its settings may be."""
 
@@ -44,6 +47,11 @@ class TransferMethod:
     @property
     def needs_replay(self) -> bool:
         """Whether it is for learners with a replay buffer alone."""
+        return False
+
+    @property
+    def mixes_source(self) -> bool:
+        """Whether its learner is given transitions of the source world."""
         return False
 
     @property
@@ -102,6 +110,26 @@ class TransferMethod:
         """
         return ()
 
+    def prepare_across(
+        self,
+        learner: BaseAlgorithm,
+        source: Policy,  # noqa: ARG002
+        translation: Translation,
+        training: TrainingConfig,
+    ) -> Sequence[BaseCallback]:
+        """Put a fresh learner into its initial state in a world of other spaces.
+
+        Args:
+            learner: Built with :meth:`hyperparameters`.
+            source: The policy that is carried over.
+            translation: The same, translated for the target.
+            training: The learner's, with the target budget.
+
+        Returns:
+            As :meth:`prepare` does, which is given the translated policy where a method has nothing else to do.
+        """
+        return self.prepare(learner, translation.policy, training)
+
 
 def check_faster_update(name: str, training: TrainingConfig) -> None:
     """Check that a training of SAC, TD3 or TQC has the faster update, which a method can change.
@@ -121,6 +149,7 @@ def check_faster_update(name: str, training: TrainingConfig) -> None:
 
 
 METHODS = {
+    "adapter": "adapter:Adapter",
     "auto": "auto:Auto",
     "darc": "darc:Darc",
     "distill": "distill:Distill",

@@ -79,25 +79,25 @@ def crossing(
             able = [name for name in METHODS if find_method(name).crosses_spaces]
             raise Sim2RealError(f"{method.name} carries a policy as it is, without a map; use {', '.join(able)}.")
         return None
-    if not space_map and not differences(policy, there):
+    if not (space_map or method.aligns or differences(policy, there)):
         return None
     map_spaces(policy, there, space_map)
     return space_map or {}
 
 
-def check_crossing(method: TransferMethod, steps: int) -> None:
-    """Check that a method, with its settings, stays out of the source world, whose spaces are other ones.
+def check_crossing(method: TransferMethod) -> None:
+    """Check that a learner, with these settings, is given no source transitions, which are of other spaces.
 
     Args:
         method: The method.
-        steps: The target budget.
 
     Raises:
-        Sim2RealError: It does not.
+        Sim2RealError: It is.
     """
-    if method.source_steps(steps):
+    if method.mixes_source:
         raise Sim2RealError(
-            f"{method.name} with these settings steps in the source world, too, whose spaces differ; leave them out."
+            f"{method.name} with these settings learns from transitions of the source, whose spaces differ; leave them "
+            f"out."
         )
 
 

@@ -68,6 +68,11 @@ class FineTune(TransferMethod):
         return self.source_share > 0.0
 
     @property
+    def mixes_source(self) -> bool:
+        """Whether a share of source transitions is wanted."""
+        return self.source_share > 0.0
+
+    @property
     def changes_update(self) -> bool:
         """Whether a share of source transitions is wanted."""
         return self.source_share > 0.0

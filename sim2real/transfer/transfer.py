@@ -127,7 +127,7 @@ def transfer(
     )
     chosen.check(base, known)
     if joined is not None:
-        check_crossing(chosen, base.steps)
+        check_crossing(chosen)
     if translation is not None and on_map is not None:
         on_map(translation.space_map)
     files = TransferFolder(Path(out) if out is not None else default_folder(world, f"{method}-{target_world.target}"))

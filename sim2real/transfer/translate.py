@@ -81,19 +81,19 @@ class Translation:
 
 
 @dataclass(frozen=True, eq=False)
-class _Affine:
+class Affine:
     """x ↦ matrix · x + offset."""
 
     matrix: Array
     offset: Array
 
-    def after(self, first: _Affine) -> _Affine:
+    def after(self, first: Affine) -> Affine:
         """Return this one after another."""
-        return _Affine(self.matrix @ first.matrix, self.matrix @ first.offset + self.offset)
+        return Affine(self.matrix @ first.matrix, self.matrix @ first.offset + self.offset)
 
-    def snapped(self) -> _Affine:
+    def snapped(self) -> Affine:
         """Return it with what rounding made of whole numbers made whole again."""
-        return _Affine(_snap(self.matrix), _snap(self.offset))
+        return Affine(_snap(self.matrix), _snap(self.offset))
 
 
 def translate(policy: Policy, env: Interface, space_map: SpaceMap, seed: int = 0) -> Translation:
@@ -186,14 +186,14 @@ def _number(name: str) -> int:
     return int(part) if part.isdigit() else -1
 
 
-def _reading(policy: Policy, part: Part) -> tuple[Normalizer | None, _Affine]:
+def _reading(policy: Policy, part: Part) -> tuple[Normalizer | None, Affine]:
     """Return the normalizer of the translated policy, and its networks' inputs → those of the policy."""
     matrix, wanted, given = part.matrix, part.wanted, part.given
     there = matrix.any(axis=1)
     statistics = policy.normalizer.statistics.get(None) if policy.normalizer is not None else None
     if policy.normalizer is None or statistics is None:
         gone = np.where(part.constant, part.offset, _middle(wanted))
-        return policy.normalizer, _Affine(matrix, np.where(there, part.offset, gone)).snapped()
+        return policy.normalizer, Affine(matrix, np.where(there, part.offset, gone)).snapped()
     epsilon = policy.normalizer.epsilon
     mean, scale = statistics.mean, np.sqrt(statistics.var + epsilon)
     alone = (matrix != 0.0).sum(axis=1) == 1  # rows of one number
@@ -225,7 +225,7 @@ def _reading(policy: Policy, part: Part) -> tuple[Normalizer | None, _Affine]:
         clip=policy.normalizer.clip,
         epsilon=epsilon,
     )
-    return normalizer, _Affine(inputs, offset)
+    return normalizer, Affine(inputs, offset)
 
 
 def _middle(numbers: Numbers) -> Array:
@@ -241,41 +241,41 @@ def _from_bounds(numbers: Numbers) -> tuple[Array, Array]:
     return _middle(numbers), np.where(bounded, span**2 / 12.0, 1.0)
 
 
-def _scaled(part: Part) -> _Affine:
+def scaled_actions(part: Part) -> Affine:
     """Return the map of actions that are scaled to [−1, 1], n' = K n + k."""
     wanted, given = part.wanted, part.given
     half, half_given = 0.5 * (wanted.high - wanted.low), 0.5 * (given.high - given.low)
     matrix = part.matrix * half_given / half[:, None]
     offset = (part.matrix @ _middle(given) + part.offset - _middle(wanted)) / half
     known = part.matrix.any(axis=1) | part.constant
-    return _Affine(matrix, np.where(known, offset, 0.0)).snapped()
+    return Affine(matrix, np.where(known, offset, 0.0)).snapped()
 
 
-def _saying(part: Part, *, squashed: bool) -> _Affine:
+def _saying(part: Part, *, squashed: bool) -> Affine:
     """Return the map of what the last layer says.
 
     Args:
         part: The map of actions.
         squashed: Whether what it says is squashed to [−1, 1] by a tanh; actions of PPO are in the env's own numbers.
     """
-    wanted, given, scaled = part.wanted, part.given, _scaled(part)
+    wanted, given, scaled = part.wanted, part.given, scaled_actions(part)
     if wanted.choices and given.choices and (resampled := _resampled(part, scaled)) is not None:
         return resampled
     if given.choices:
         weights = [np.linspace(-1.0, 1.0, n)[None] / n for n in given.choices]
         matrix = block_diag(*weights)
-        scaled = scaled.after(_Affine(matrix, np.zeros(len(matrix))))
+        scaled = scaled.after(Affine(matrix, np.zeros(len(matrix))))
     elif not squashed:
         half, middle = 0.5 * (given.high - given.low), _middle(given)
-        scaled = scaled.after(_Affine(np.diag(1.0 / half), -middle / half))
+        scaled = scaled.after(Affine(np.diag(1.0 / half), -middle / half))
     if wanted.choices:
         return _choosing(wanted.choices, squashed=squashed).after(scaled)
     if not squashed:
-        scaled = _Affine(np.diag(0.5 * (wanted.high - wanted.low)), _middle(wanted)).after(scaled)
+        scaled = Affine(np.diag(0.5 * (wanted.high - wanted.low)), _middle(wanted)).after(scaled)
     return scaled.snapped()
 
 
-def _choosing(choices: tuple[int, ...], *, squashed: bool) -> _Affine:
+def _choosing(choices: tuple[int, ...], *, squashed: bool) -> Affine:
     """Return logits of choices from numbers, one each, see the module's docstring."""
     slopes, offsets = [], []
     for count in choices:
@@ -287,10 +287,10 @@ def _choosing(choices: tuple[int, ...], *, squashed: bool) -> _Affine:
         offset = np.concatenate(([0.0], np.cumsum(-np.diff(slope) * thresholds)))
         slopes.append(slope[:, None])
         offsets.append(offset - offset.mean())
-    return _Affine(block_diag(*slopes), np.concatenate(offsets))
+    return Affine(block_diag(*slopes), np.concatenate(offsets))
 
 
-def _resampled(part: Part, scaled: _Affine) -> _Affine | None:
+def _resampled(part: Part, scaled: Affine) -> Affine | None:
     """Return logits from logits, where each choice is one of the policy's choices, or between two of them."""
     matrix, blocks = scaled.matrix, []
     if scaled.offset.any() or not np.isin(matrix, (-1.0, 0.0, 1.0)).all() or (np.abs(matrix).sum(axis=1) > 1).any():
@@ -302,10 +302,10 @@ def _resampled(part: Part, scaled: _Affine) -> _Affine | None:
             line.append(np.abs(sign) * interpolation(count, other)[:: -1 if sign < 0 else 1])
         blocks.append(line)
     whole = np.block(blocks)
-    return _Affine(whole, np.zeros(len(whole)))
+    return Affine(whole, np.zeros(len(whole)))
 
 
-def _spread(part: Part, said: _Affine) -> _Affine | None:
+def _spread(part: Part, said: Affine) -> Affine | None:
     """Return the map of log standard deviations; ``None`` where one side has none."""
     if part.wanted.choices or part.given.choices:
         return None
@@ -313,26 +313,26 @@ def _spread(part: Part, said: _Affine) -> _Affine | None:
     total = share.sum(axis=1, keepdims=True)
     known = total[:, 0] > 0.0
     length = np.linalg.norm(said.matrix, axis=1)
-    return _Affine(
+    return Affine(
         np.divide(share, total, out=np.zeros_like(share), where=total > 0.0),
         np.where(known, np.log(np.where(known, length, 1.0)), 0.0),
     )
 
 
-def _acted(space_map: SpaceMap) -> _Affine:
+def _acted(space_map: SpaceMap) -> Affine:
     """Return scaled actions of the policy from those of the env, for critics that read them."""
-    scaled = _scaled(space_map.action)
+    scaled = scaled_actions(space_map.action)
     links = scaled.matrix != 0.0
     if (links.sum(axis=0) <= 1).all() and (links.sum(axis=1) <= 1).all():
         inverse = np.divide(1.0, scaled.matrix, out=np.zeros_like(scaled.matrix), where=links).T
     else:
         inverse = np.linalg.pinv(scaled.matrix)
-    return _Affine(inverse, -inverse @ scaled.offset).snapped()
+    return Affine(inverse, -inverse @ scaled.offset).snapped()
 
 
-def _mapped(old: Weights, reading: _Affine, said: _Affine, spread: _Affine | None, acted: _Affine) -> Weights:
+def _mapped(old: Weights, reading: Affine, said: Affine, spread: Affine | None, acted: Affine) -> Weights:
     """Return the tensors that the translated policy has from the policy, by the names of its algorithm."""
-    both = _Affine(block_diag(reading.matrix, acted.matrix), np.concatenate((reading.offset, acted.offset)))
+    both = Affine(block_diag(reading.matrix, acted.matrix), np.concatenate((reading.offset, acted.offset)))
     found: Weights = {}
     for name, array in old.items():
         if name == LOG_ENT_COEF or (_SPREAD.fullmatch(name) and spread is None):

@@ -132,12 +132,13 @@ def test_what_is_for_equal_spaces_is_refused_and_the_way_is_shown(tmp_path):
     with pytest.raises(Sim2RealError) as caught:
         carry(policy, tmp_path / "t", "finetune", env=shaped(), space_map={"observation": {"velocity": None}})
     assert str(caught.value) == (
-        "finetune carries a policy as it is, without a map; use auto, freeze, graft, kickstart, progressive, residual."
+        "finetune carries a policy as it is, without a map; use adapter, auto, freeze, graft, kickstart, progressive, "
+        "residual."
     )
     with pytest.raises(Sim2RealError) as caught:
         carry(policy, tmp_path / "t", hyperparameters={**SMALL, "source_share": 0.5})
     assert str(caught.value) == (
-        "graft with these settings steps in the source world, too, whose spaces differ; leave them out."
+        "graft with these settings learns from transitions of the source, whose spaces differ; leave them out."
     )
     assert not (tmp_path / "t").exists()
 

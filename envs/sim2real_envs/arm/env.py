@@ -100,17 +100,20 @@ class ArmEnv(WorldEnv):
         channels = (*_TIP_CHANNELS, *(() if self._goal_form else _GOAL_CHANNELS), *task.channels)
         motion = Channel(name="ee_displacement", width=3, unit="1", low=-1.0, high=1.0)
         if self._joint_control:
-            motion = Channel(name="joint_displacement", width=joints, unit="1", low=-1.0, high=1.0)
+            motion = Channel(name="joint_displacement", width=joints, unit="1", low=-1.0, high=1.0, of_body=True)
         self.action_channels: tuple[Channel, ...] = (motion,)
         if task.hand == "gripper":
             channels += (Channel(name="gripper_opening", width=1, unit="m", low=-0.01, high=0.2, noise=0.001),)
             self.action_channels += (Channel(name="gripper_command", width=1, unit="1", low=-1.0, high=1.0),)
         if self._joint_control:
+            reach = 7.0 if np.abs([self.robot.lower, self.robot.upper]).max() > 4.0 else 4.0
             channels += (
-                Channel(name="joint_position", width=joints, unit="rad", low=-7.0, high=7.0, noise=0.002)
-                if np.abs([self.robot.lower, self.robot.upper]).max() > 4.0
-                else Channel(name="joint_position", width=joints, unit="rad", low=-4.0, high=4.0, noise=0.002),
-                Channel(name="joint_velocity", width=joints, unit="rad/s", low=-20.0, high=20.0, noise=0.02),
+                Channel(
+                    name="joint_position", width=joints, unit="rad", low=-reach, high=reach, noise=0.002, of_body=True
+                ),
+                Channel(
+                    name="joint_velocity", width=joints, unit="rad/s", low=-20.0, high=20.0, noise=0.02, of_body=True
+                ),
             )
         self._motion_width = motion.width
         n = sum(channel.width for channel in self.action_channels)

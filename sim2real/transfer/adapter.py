@@ -1,0 +1,216 @@
+"""Adapters: an encoder into and a decoder out of the source's networks, aligned before anything else is learned.
+
+A map of named channels says which number is which. What it cannot say, which joint of another body is which, and what
+its actuators do, is learned from the first target steps: in so many rounds the learner acts, and the map is aligned
+such that actions have the effects that they have in the source, see :mod:`~sim2real.transfer.alignment`. In the first
+round actions are drawn at random (SAC, TD3, TQC), from the second on the policy as it is aligned so far acts.
+
+Encoder and decoder are affine, and stand in the first and the last layers. From there on it is fine-tuning with the
+layers between them frozen, which thaw one after the other with ``thaw_every``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+
+from sim2real.deployment.policy import Policy
+from sim2real.domains.contract import Interface
+from sim2real.errors import Sim2RealError
+from sim2real.rules import Rule, whole
+from sim2real.seeding import derive_seed
+from sim2real.training.train import TrainingConfig
+from sim2real.transfer.alignment import Steps, align, joined, trusted
+from sim2real.transfer.base import carry_normalizer
+from sim2real.transfer.freeze import Freeze
+from sim2real.transfer.source import check_world, source_env
+from sim2real.transfer.space_map import SpaceMap
+from sim2real.transfer.translate import Translation, translate
+
+_NOISE = 0.5
+"""Standard deviation of the noise on the source policy's actions while it is observed, in halves of their range."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapter(Freeze):
+    """Learns what the numbers of another body mean, and goes on from there."""
+
+    name: ClassVar[str] = "adapter"
+    aligns: ClassVar[bool] = True
+    rules: ClassVar[Mapping[str, Rule]] = {
+        **Freeze.rules,
+        "aligned": whole(20, none=True),
+        "rounds": whole(1, 20),
+        "collected": whole(100, 1_000_000),
+        "updates": whole(1, 100_000),
+    }
+
+    aligned: int | None = None
+    """Target steps that the map is aligned with; a fifth of the budget, at most 1,000, if ``None``."""
+    rounds: int = 3
+    """How often, at even distances."""
+    collected: int = 6_000
+    """Source steps that say what actions do there."""
+    updates: int = 2_000
+    """Gradient steps of each model, and of the map."""
+
+    def check(self, training: TrainingConfig, source: Mapping[str, Any]) -> None:
+        """Check that the budget goes on after the alignment, in actions that it can be made for.
+
+        Raises:
+            Sim2RealError: It does not.
+        """
+        super().check(training, source)
+        if not isinstance(training.world.interface().action, spaces.Box):
+            raise Sim2RealError("adapter aligns continuous actions, and the target has discrete ones; use graft.")
+        if self._aligned(training.steps) >= training.steps:
+            raise Sim2RealError(
+                f"aligned = {self.aligned} leaves nothing of the budget of {training.steps} steps; lower it or raise "
+                f"steps."
+            )
+
+    def source_steps(self, steps: int) -> int:
+        """Return how many it collects."""
+        return self.collected + super().source_steps(steps)
+
+    def prepare_across(
+        self, learner: BaseAlgorithm, source: Policy, translation: Translation, training: TrainingConfig
+    ) -> Sequence[BaseCallback]:
+        """Begin with the translated policy, and align it before the first update.
+
+        Raises:
+            Sim2RealError: The policy does not say its world, or nothing in the two worlds can be compared.
+        """
+        check_world(source)
+        if not len(trusted(translation.space_map.observation).rows):
+            raise Sim2RealError(
+                "adapter compares what actions do to channels that both worlds show in the same terms, and there are "
+                "none; name them alike, say in a map which is which, or use graft."
+            )
+        steps = self._aligned(training.steps)
+        warmup = steps + (min(training.steps // 10, 500) if self.critic_warmup is None else self.critic_warmup)
+        later = replace(self, critic_warmup=warmup, collect_first=steps, frozen=self._between(translation.policy))
+        callbacks = super(Adapter, later).prepare(learner, translation.policy, training)
+        when = [round(steps * (number + 1) / self.rounds) for number in range(self.rounds)]
+        if isinstance(learner, OffPolicyAlgorithm):
+            learner.learning_starts = when[0]
+        there = Interface(
+            translation.policy.observation_space,
+            translation.policy.action_space,
+            translation.policy.metadata.observation_channels,
+            translation.policy.metadata.action_channels,
+        )
+        return [Alignment(self, source, there, translation.space_map, when), *callbacks]
+
+    def _aligned(self, steps: int) -> int:
+        return min(steps // 5, 1_000) if self.aligned is None else self.aligned
+
+    def _between(self, policy: Policy) -> Sequence[str]:
+        """Return the names of the layers between the first and the last one."""
+        if self.frozen is not None:
+            return self.frozen
+        net_arch = policy.network.kwargs["net_arch"]
+        depth = max(map(len, net_arch.values())) if isinstance(net_arch, Mapping) else len(net_arch)
+        return [f"hidden_{number}" for number in range(2, depth + 1)]
+
+
+class Alignment(BaseCallback):
+    """Records target steps, and aligns the map at some of them.
+
+    Args:
+        method: Whose settings these are.
+        source: The source policy.
+        there: What the target shows and takes.
+        space_map: Where to begin.
+        when: Target steps, rising.
+    """
+
+    def __init__(
+        self, method: Adapter, source: Policy, there: Interface, space_map: SpaceMap, when: Sequence[int]
+    ) -> None:
+        super().__init__()
+        self._method, self._source, self._there, self._when = method, source, there, when
+        self._map, self._rounds = space_map, 0
+        self._parts: list[Steps] = []
+        self._before: NDArray[Any] | None = None
+
+    def state(self) -> dict[str, Any]:
+        """Return steps and map; see :class:`~sim2real.training.checkpoint.Companion`."""
+        parts = joined(self._parts)._asdict() if self._parts else {}
+        maps = {part.kind: [part.matrix, part.offset] for part in (self._map.observation, self._map.action)}
+        return {"steps": parts, "maps": maps, "rounds": self._rounds}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take them up again."""
+        self._parts = [Steps(**state["steps"])] if state["steps"] else []
+        parts = []
+        for part in (self._map.observation, self._map.action):
+            matrix, offset = state["maps"][part.kind]
+            parts.append(replace(part, matrix=matrix, offset=offset))
+        self._map = SpaceMap(parts[0], parts[1], self._map.warnings)
+        self._rounds = state["rounds"]
+
+    def begin_segment(self, seed: int) -> None:  # noqa: ARG002
+        """Look at what the target shows after its reset."""
+        self._before = self._shown(self.model._last_obs)
+
+    def close(self) -> None:
+        """Nothing here is open."""
+
+    def _on_step(self) -> bool:
+        if self._rounds < len(self._when):
+            after, going = self._shown(self.locals["new_obs"]), ~np.asarray(self.locals["dones"], dtype=bool)
+            actions = self.locals.get("clipped_actions", self.locals["actions"])
+            assert self._before is not None
+            rows = (array[going].astype(np.float32) for array in (self._before, np.asarray(actions), after))
+            self._parts.append(Steps(*rows))
+            self._before = after
+        return True
+
+    def _on_rollout_end(self) -> None:
+        due = sum(step <= self.num_timesteps for step in self._when)
+        if due == self._rounds:
+            return
+        self._rounds, method = due, self._method
+        seed = derive_seed(self.model.seed or 0, f"alignment {due}")
+        home = observed(self._source, method.collected, derive_seed(self.model.seed or 0, "source steps of alignment"))
+        target = joined(self._parts)
+        self._parts = [target]
+        self._map = align(self._source, self._map, home, target, updates=method.updates, seed=seed)
+        policy = translate(self._source, self._there, self._map, self.model.seed or 0).policy
+        policy.copy_into(self.model)
+        carry_normalizer(policy, self.model, on=method.normalizer == "blend")
+        normalize = self.model.get_vec_normalize_env()
+        if normalize is not None:
+            self.model._last_obs = normalize.normalize_obs(normalize.get_original_obs())
+
+    def _shown(self, seen: Any) -> NDArray[Any]:
+        """Return observations as the env gives them; those that the learner sees may be normalized."""
+        normalize = self.model.get_vec_normalize_env()
+        return np.array(seen if normalize is None else normalize.get_original_obs())
+
+
+def observed(source: Policy, steps: int, seed: int) -> Steps:
+    """Return steps of a source policy in its world, with noise on its actions."""
+    space: Any = source.action_space
+    half, rng = 0.5 * (space.high - space.low), np.random.default_rng(seed)
+    parts = []
+    with closing(source_env(source)) as envs:
+        envs.seed(seed)
+        before: Any = envs.reset()
+        for _ in range(-(-steps // envs.num_envs)):
+            noise = rng.normal(0.0, _NOISE, (envs.num_envs, *space.shape)) * half
+            actions = np.clip(source.predict(before) + noise, space.low, space.high).astype(np.float32)
+            after, _, dones, _ = envs.step(actions)
+            parts.append(Steps(*(np.asarray(array)[~dones] for array in (before, actions, after))))
+            before = after
+    return joined(parts)
