@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +203,8 @@ def map_spaces(policy: Interface, env: Interface, overrides: Overrides | None = 
                 warnings.append(BY_POSITION.format(side=side, kind=kind))
         if own is None or theirs is None:
             own = theirs = None
+        else:
+            own, theirs = _agreed(own, theirs), _agreed(theirs, own)
         sides = [
             Numbers.of(kind, space, channels, side)
             for space, channels, side in (
@@ -280,13 +282,12 @@ class _Builder:
     ) -> Link:
         """Link a channel with one that measures the same, but for a factor and a shift in its own unit."""
         rows, columns = self._place(self._wanted, wanted), self._place(self._given, given)
-        sampled = wanted.sampled or given.sampled
         if elements is not None:
             chosen = np.zeros((wanted.width, given.width))
             for row, column in enumerate(elements):
                 if column is not None:
                     chosen[row, column] = 1.0
-        elif wanted.width != given.width and sampled:
+        elif wanted.width != given.width and wanted.sampled:
             chosen = interpolation(wanted.width, given.width)
         else:
             chosen = np.eye(wanted.width, given.width)
@@ -297,7 +298,7 @@ class _Builder:
         self._offset[rows] = np.where(there, offset, 0.0)
         changed = bool((scale[there] != 1.0).any() or offset[there].any())
         how = []
-        if wanted.width != given.width and sampled and elements is None:
+        if wanted.width != given.width and wanted.sampled and elements is None:
             what = "interpolated"
             how.append(f"{given.width} to {wanted.width} samples")
         else:
@@ -440,6 +441,24 @@ class _Builder:
                 )
         if len(set(chosen)) != len(chosen):
             raise Sim2RealError(f"{where}: elements = {elements!r} name a number of {giver.name} twice.")
+
+
+def _agreed(channels: Sequence[Channel], others: Sequence[Channel]) -> tuple[Channel, ...]:
+    """Return channels that are sampled, or of the body, if those of the same name on the other side are.
+
+    Policies that were stored before there were such flags know nothing of them.
+    """
+    known = {channel.name: channel for channel in others}
+    return tuple(
+        replace(
+            channel,
+            sampled=channel.sampled or known[channel.name].sampled,
+            of_body=channel.of_body or known[channel.name].of_body,
+        )
+        if channel.name in known
+        else channel
+        for channel in channels
+    )
 
 
 def interpolation(wanted: int, given: int) -> Array:
