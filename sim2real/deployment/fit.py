@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from sim2real.deployment.pictures import channels_first, is_picture
 from sim2real.domains.channels import Channel
 from sim2real.errors import Sim2RealError
 
@@ -23,8 +24,8 @@ _ROUTE = (
 def check_fits(observation: Side, action: Side) -> None:
     """Check that a policy can act in an env.
 
-    Bounds of observations do not enter a policy, so they may differ; bounds of actions scale its output, so they may
-    not.
+    Bounds of observations do not enter a policy, so they may differ, and so may the order of the axes of pictures;
+    bounds of actions scale its output, so they may not.
 
     Raises:
         Sim2RealError: It cannot; the message names each channel that differs, or the shapes where a side names none.
@@ -80,7 +81,9 @@ def _compare_channels(kind: str, own: Sequence[Channel], other: Sequence[Channel
 
 def _compare_plain(kind: str, own: spaces.Space[Any], other: spaces.Space[Any], *, bounds: bool) -> list[str]:
     if isinstance(own, spaces.Box) and isinstance(other, spaces.Box):
-        if own.shape != other.shape:
+        if is_picture(own) != is_picture(other):
+            return [f"{kind} space is {own} in the policy, {other} in the env"]
+        if channels_first(own).shape != channels_first(other).shape:
             return [f"{kind} shape is {own.shape} in the policy, {other.shape} in the env"]
         if bounds and not (np.array_equal(own.low, other.low) and np.array_equal(own.high, other.high)):
             return [

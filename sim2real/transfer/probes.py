@@ -107,8 +107,8 @@ def probe(source: Policy, target: World, steps: int, seed: int = 0) -> Probes:
         Sim2RealError: The policy does not say its world, or a twentieth of the budget is less than two episodes.
     """
     check_world(source)
-    if source.observation_space.shape is None:
-        raise Sim2RealError("probes need observations that are one array, not a dictionary.")
+    if source.observation_space.shape is None or len(source.observation_space.shape) > 1:
+        raise Sim2RealError("probes need observations that are one row of numbers, not a dictionary or pictures.")
     total = int(SHARE * steps)
     chance_steps = int(_CHANCE * total)
     seeds = [derive_seed(seed, f"probe {part}") for part in ("policy", "chance", "source", "classifier")]
