@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from sim2real.deployment.pictures import channels_first, is_picture
 from sim2real.domains.channels import Channel
 from sim2real.domains.contract import Interface
 from sim2real.errors import Sim2RealError
@@ -32,8 +33,8 @@ def check_fits(policy: Interface, env: Interface) -> None:
 def differences(policy: Interface, env: Interface) -> list[str]:
     """Return in words why a policy cannot act in an env; nothing where it can.
 
-    Bounds of observations do not enter a policy, so they may differ; bounds of actions scale its output, so they may
-    not.
+    Bounds of observations do not enter a policy, so they may differ, and so may the order of the axes of pictures;
+    bounds of actions scale its output, so they may not.
     """
     observed = (policy.observation, policy.observation_channels, env.observation, env.observation_channels)
     done = (policy.action, policy.action_channels, env.action, env.action_channels)
@@ -84,7 +85,9 @@ def _compare_channels(kind: str, own: Sequence[Channel], other: Sequence[Channel
 
 def _compare_plain(kind: str, own: spaces.Space[Any], other: spaces.Space[Any], *, bounds: bool) -> list[str]:
     if isinstance(own, spaces.Box) and isinstance(other, spaces.Box):
-        if own.shape != other.shape:
+        if is_picture(own) != is_picture(other):
+            return [f"{kind} space is {own} in the policy, {other} in the env"]
+        if channels_first(own).shape != channels_first(other).shape:
             return [f"{kind} shape is {own.shape} in the policy, {other.shape} in the env"]
         if bounds and not (np.array_equal(own.low, other.low) and np.array_equal(own.high, other.high)):
             return [

@@ -5,15 +5,18 @@ A bundle names its networks, it does not contain code: only what stands in the t
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gymnasium import spaces
 
+from sim2real.deployment.pictures import channels_first, convolved
 from sim2real.errors import Sim2RealError, check_keys, unknown_name
 
 if TYPE_CHECKING:
@@ -22,7 +25,14 @@ if TYPE_CHECKING:
     from torch import nn
 
 ALGORITHMS = ("ppo", "sac", "td3", "tqc")
-POLICIES = ("MlpPolicy", "MultiInputPolicy")
+POLICIES = ("MlpPolicy", "CnnPolicy", "MultiInputPolicy")
+
+_EXTRACTORS = {
+    "MlpPolicy": ("FlattenExtractor", None),
+    "CnnPolicy": ("NatureCNN", "features_dim"),
+    "MultiInputPolicy": ("CombinedExtractor", "cnn_output_dim"),
+}
+"""SB3's default features extractor of each policy class, and its argument for how many features a picture becomes."""
 
 _ACTIVATIONS = {
     "elu": "ELU",
@@ -35,7 +45,13 @@ _ACTIVATIONS = {
     "softplus": "Softplus",
     "tanh": "Tanh",
 }
-_COMMON = {"net_arch": "layers", "activation_fn": "activation", "share_features_extractor": "bool"}
+_COMMON = {
+    "net_arch": "layers",
+    "activation_fn": "activation",
+    "features_extractor_kwargs": "features",
+    "share_features_extractor": "bool",
+    "normalize_images": "bool",
+}
 _SDE = {"use_sde": "bool", "use_expln": "bool", "log_std_init": "number"}
 _KEYWORDS = {
     "ppo": {**_COMMON, **_SDE, "full_std": "bool", "squash_output": "bool"},
@@ -44,7 +60,7 @@ _KEYWORDS = {
     "tqc": {**_COMMON, **_SDE, "clip_mean": "number", "n_critics": "count", "n_quantiles": "count"},
 }
 # How a network is initialised and optimised is no part of what a trained policy is.
-_FORGOTTEN = ("ortho_init", "optimizer_class", "optimizer_kwargs", "normalize_images")
+_FORGOTTEN = ("ortho_init", "optimizer_class", "optimizer_kwargs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,19 +72,22 @@ class NetworkSpec:
     policy: str
     """SB3's name of the policy class, one of :data:`POLICIES`."""
     kwargs: Mapping[str, Any]
-    """JSON-plain keyword arguments: ``net_arch``, ``activation_fn`` by name, ``n_critics``, ``use_sde``, …"""
+    """JSON-plain keyword arguments: ``net_arch``, ``activation_fn`` by name, ``n_critics``, ``use_sde``, …; for
+    pictures ``features_extractor_kwargs``, ``{"features_dim": n}`` or, in a Dict, ``{"cnn_output_dim": n}``."""
 
     def __post_init__(self) -> None:
         if self.algo not in ALGORITHMS:
             raise unknown_name("algorithm", self.algo, ALGORITHMS)
         if self.policy not in POLICIES:
             raise unknown_name("policy class", self.policy, POLICIES)
-        keywords = _KEYWORDS[self.algo]
+        keywords = dict(_KEYWORDS[self.algo])
+        if _EXTRACTORS[self.policy][1] is None:
+            del keywords["features_extractor_kwargs"]
         check_keys(self.kwargs, keywords, "policy_kwargs")
         if "net_arch" not in self.kwargs or "activation_fn" not in self.kwargs:
             raise Sim2RealError("policy_kwargs: net_arch and activation_fn must be given.")
         for name, value in self.kwargs.items():
-            _check_keyword(name, value, keywords[name], self.algo)
+            _check_keyword(name, value, keywords[name], self)
 
     @property
     def use_sde(self) -> bool:
@@ -78,7 +97,8 @@ class NetworkSpec:
     @property
     def policy_kwargs(self) -> dict[str, Any]:
         """The ``policy_kwargs`` to give to an SB3 algorithm whose networks are to be the same."""
-        kwargs = {key: value for key, value in self.kwargs.items() if key != "use_sde"}
+        # A copy of each: SB3 writes into features_extractor_kwargs.
+        kwargs = {key: deepcopy(value) for key, value in self.kwargs.items() if key != "use_sde"}
         return {**kwargs, "activation_fn": _activation(self.kwargs["activation_fn"])}
 
 
@@ -110,9 +130,19 @@ def describe(model: BaseAlgorithm) -> NetworkSpec:
         raise unknown_name("policy class", type(model.policy).__name__, POLICIES)
 
     kwargs = {key: value for key, value in model.policy_kwargs.items() if key not in _FORGOTTEN}
-    if kwargs.pop("features_extractor_kwargs", None) or kwargs.pop("features_extractor_class", None):
+    kwargs.pop("features_extractor_class", None)
+    if model.policy.features_extractor_class.__name__ != _EXTRACTORS[policy][0]:
         raise Sim2RealError("a policy with a features extractor of its own cannot be stored in a bundle.")
+    kwargs.pop("normalize_images", None)
+    features = dict(kwargs.pop("features_extractor_kwargs", None) or {})
+    if not model.policy.normalize_images:
+        kwargs["normalize_images"] = False
+        features.pop("normalized_image", None)  # written by SB3 itself
     # Written out even where SB3's default was used: defaults change between versions.
+    if _pictures(policy, kwargs, model.observation_space):
+        features[str(_EXTRACTORS[policy][1])] = _features(policy, features)
+    if features:
+        kwargs["features_extractor_kwargs"] = features
     net_arch: Any = model.policy.net_arch
     activation: Any = model.policy.activation_fn
     kwargs["net_arch"] = {key: list(v) for key, v in net_arch.items()} if isinstance(net_arch, dict) else list(net_arch)
@@ -129,7 +159,7 @@ def build(
 
     Args:
         spec: What to build.
-        observation_space: What the policy reads.
+        observation_space: What the policy reads; the networks read pictures with their channels first.
         action_space: What it returns.
         weights: How many numbers there are to fill it with; checked before memory is taken for it.
 
@@ -137,21 +167,24 @@ def build(
         Sim2RealError: The spaces do not suit the algorithm or the policy class, or the weights are too few.
     """
     import torch
-    from stable_baselines3.common.preprocessing import is_image_space
 
-    parts = list(observation_space.values()) if isinstance(observation_space, spaces.Dict) else [observation_space]
     if isinstance(observation_space, spaces.Dict) != (spec.policy == "MultiInputPolicy"):
         raise Sim2RealError(f"{spec.policy} does not read {observation_space}; MultiInputPolicy is for Dict spaces.")
+    if spec.policy == "CnnPolicy" and not _pictures(spec.policy, spec.kwargs, observation_space):
+        raise Sim2RealError(f"CnnPolicy does not read {observation_space}; it is for pictures of uint8 from 0 to 255.")
     if spec.algo != "ppo" and not isinstance(action_space, spaces.Box):
         raise Sim2RealError(f"{spec.algo} needs a Box action space, not {action_space}.")
     if isinstance(action_space, spaces.Dict):
         raise Sim2RealError(f"Dict action spaces are not supported: {action_space}.")
     if isinstance(action_space, spaces.Box) and not action_space.is_bounded():
         raise Sim2RealError(f"the action space {action_space} must have finite bounds.")
-    if any(is_image_space(part) for part in parts):
-        raise Sim2RealError("image observations are not supported in a policy bundle.")
+    observation_space = channels_first(observation_space)
     if weights < _fewest_weights(spec, observation_space, action_space):
-        raise Sim2RealError(f"{weights} weights are too few for net_arch {spec.kwargs['net_arch']}.")
+        features = spec.kwargs.get("features_extractor_kwargs")
+        raise Sim2RealError(
+            f"{weights} weights are too few for net_arch {spec.kwargs['net_arch']}"
+            f"{f' and features_extractor_kwargs {features}' if features else ''}."
+        )
 
     chosen = algorithm_class(spec.algo).policy_aliases[spec.policy]
     extra: dict[str, Any] = {"use_sde": True} if spec.use_sde else {}
@@ -173,12 +206,44 @@ def _no_learning(_progress_remaining: float) -> float:
 def _fewest_weights(spec: NetworkSpec, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> int:
     net_arch = spec.kwargs["net_arch"]
     actions = spaces.utils.flatdim(action_space)
-    total: int = 0
+    pictures = _pictures(spec.policy, spec.kwargs, observation_space)
+    features = _features(spec.policy, spec.kwargs.get("features_extractor_kwargs", {})) if pictures else 0
+    inputs, total = features * len(pictures), 0
+    for part in _parts(observation_space):
+        if any(part is picture for picture in pictures):
+            convolutions, outputs = convolved(part)
+            total += convolutions + outputs * features
+        else:
+            inputs += spaces.utils.flatdim(part)
     for name, layers in net_arch.items() if isinstance(net_arch, dict) else [("pi", net_arch)]:
-        widths = [spaces.utils.flatdim(observation_space), *layers, actions if name == "pi" else 1]
+        widths = [inputs, *layers, actions if name == "pi" else 1]
         copies = spec.kwargs.get("n_critics", 1) if name == "qf" else 1
         total += copies * sum(math.prod(pair) for pair in itertools.pairwise(widths))
     return total
+
+
+def _parts(space: spaces.Space[Any]) -> list[spaces.Space[Any]]:
+    return list(space.values()) if isinstance(space, spaces.Dict) else [space]
+
+
+def _pictures(policy: str, kwargs: Mapping[str, Any], space: spaces.Space[Any]) -> list[spaces.Space[Any]]:
+    """Return those parts of an observation space that convolutions read."""
+    from stable_baselines3.common.preprocessing import is_image_space
+
+    if policy == "MlpPolicy":
+        return []
+    scaled = not kwargs.get("normalize_images", True)  # whatever has three axes is then a picture to SB3
+    return [part for part in _parts(space) if is_image_space(part, normalized_image=scaled)]
+
+
+def _features(policy: str, given: Mapping[str, Any]) -> int:
+    """Return how many features a picture becomes, by default as many as SB3 says."""
+    from stable_baselines3.common import torch_layers
+
+    extractor, name = _EXTRACTORS[policy]
+    assert name is not None
+    default = inspect.signature(getattr(torch_layers, extractor)).parameters[name].default
+    return int(given.get(name, default))
 
 
 def _activation(name: str) -> type[nn.Module]:
@@ -195,7 +260,7 @@ def _activation_name(activation: type[nn.Module]) -> str:
     return name
 
 
-def _check_keyword(name: str, value: object, kind: str, algo: str) -> None:
+def _check_keyword(name: str, value: object, kind: str, spec: NetworkSpec) -> None:
     where = f"policy_kwargs: {name}"
     if kind == "bool" and not isinstance(value, bool):
         raise Sim2RealError(f"{where} = {value!r} must be true or false.")
@@ -205,8 +270,12 @@ def _check_keyword(name: str, value: object, kind: str, algo: str) -> None:
         raise Sim2RealError(f"{where} = {value!r} must be a whole number from 1 to 100.")
     if kind == "activation" and str(value) not in _ACTIVATIONS:
         raise unknown_name("activation function", value, _ACTIVATIONS)
+    if kind == "features":
+        for count in check_keys(value, [str(_EXTRACTORS[spec.policy][1])], where).values():
+            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+                raise Sim2RealError(f"{where} = {value!r} must hold a whole number of at least 1.")
     if kind == "layers":
-        heads = ("pi", "vf" if algo == "ppo" else "qf")
+        heads = ("pi", "vf" if spec.algo == "ppo" else "qf")
         if isinstance(value, Mapping):
             check_keys(value, heads, where)
             if set(value) != set(heads):

@@ -14,10 +14,12 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.preprocessing import preprocess_obs
+from stable_baselines3.common.vec_env import VecTransposeImage, unwrap_vec_wrapper
 
 from sim2real.deployment.fit import check_fits
 from sim2real.deployment.networks import NetworkSpec, build, describe
 from sim2real.deployment.normalizer import Normalizer, Observation
+from sim2real.deployment.pictures import channels_first, channels_last, is_picture, turn
 from sim2real.domains.channels import Channel, element_name
 from sim2real.domains.contract import Interface
 from sim2real.errors import Sim2RealError
@@ -70,7 +72,8 @@ class Policy:
 
     Args:
         network: How its networks are built.
-        observation_space: What it reads, before normalisation.
+        observation_space: What it reads, before normalisation: the env's own, with the channels of pictures first or
+            last. It acts on pictures in either order, as in SB3.
         action_space: What it returns.
         weights: Every tensor of its networks by name (critics and targets too), and ``log_ent_coef`` for SAC and TQC.
         normalizer: Applied to each observation, if any.
@@ -96,7 +99,7 @@ class Policy:
         self.normalizer = normalizer
         self.metadata = metadata if metadata is not None else BundleInfo()
         if normalizer is not None:
-            normalizer.check_fits(observation_space)
+            normalizer.check_fits(channels_first(observation_space))
 
         count = sum(array.size for array in weights.values())
         self.module = build(network, observation_space, action_space, count)
@@ -143,7 +146,8 @@ class Policy:
         """Copy the policy out of an SB3 model.
 
         Args:
-            model: A PPO, SAC or TD3 with ``MlpPolicy`` or ``MultiInputPolicy``.
+            model: A PPO, SAC, TD3 or TQC with ``MlpPolicy``, ``CnnPolicy`` or ``MultiInputPolicy``. The observation
+                space is that of its env where it has one; SB3 turns pictures channels first.
             vec_normalize: Its normalizer; the one round the model's env by default.
             info: What to say about it.
 
@@ -157,7 +161,7 @@ class Policy:
             weights[LOG_ENT_COEF] = entropy.detach().cpu().numpy()
         return cls(
             describe(model),
-            model.observation_space,
+            _own_space(model, vec_normalize),
             model.action_space,
             weights,
             normalizer=Normalizer.from_vec_normalize(vec_normalize) if vec_normalize is not None else None,
@@ -206,7 +210,8 @@ class Policy:
 
         Args:
             observation: As the env returns it, not normalised: of the observation space's shape, or with one more
-                axis in front for a batch; a dict of such arrays for a Dict space.
+                axis in front for a batch; a dict of such arrays for a Dict space. Pictures may have their channels
+                first or last.
             deterministic: The most likely action; otherwise one is drawn from torch's global stream, as in SB3.
 
         Returns:
@@ -218,11 +223,12 @@ class Policy:
         arrays, batched = self._read(observation)
         if self.normalizer is not None:
             arrays = self.normalizer(arrays)
-        tensors = _to_tensors(arrays, self.observation_space)
+        seen = self.module.observation_space
+        tensors = _to_tensors(arrays, seen)
         box = isinstance(self.action_space, spaces.Box)
         with torch.inference_mode():
             if deterministic and box:
-                output = self._mean(preprocess_obs(tensors, self.observation_space))
+                output = self._mean(preprocess_obs(tensors, seen, normalize_images=self.module.normalize_images))
             else:
                 output = self.module._predict(tensors, deterministic=deterministic)
         actions: NDArray[Any] = output.numpy().reshape((-1, *(self.action_space.shape or ())))
@@ -235,15 +241,17 @@ class Policy:
         return actions if batched else actions[0, ...]
 
     def _read(self, observation: Any) -> tuple[Observation, bool]:
-        """Return the observation as a batch, and whether it was one."""
-        space = self.observation_space
-        if not isinstance(space, spaces.Dict):
-            array, batched = _read_part(observation, space, "observation", self.metadata.observation_channels)
-            return array, batched
+        """Return the observation as a batch, its pictures channels first, and whether it was one."""
+        space, seen = self.observation_space, self.module.observation_space
+        if not isinstance(space, spaces.Dict) or not isinstance(seen, spaces.Dict):
+            return _read_part(observation, space, seen, "observation", self.metadata.observation_channels)
         if not isinstance(observation, Mapping) or set(observation) != set(space.spaces):
             got = sorted(observation) if isinstance(observation, Mapping) else type(observation).__name__
             raise Sim2RealError(f"observation: expected a dict with keys {sorted(space.spaces)}, got {got}.")
-        parts = {key: _read_part(observation[key], part, f"observation[{key!r}]", None) for key, part in space.items()}
+        parts = {
+            key: _read_part(observation[key], part, seen[key], f"observation[{key!r}]", None)
+            for key, part in space.items()
+        }
         if len({(batched, len(array)) for array, batched in parts.values()}) > 1:
             raise Sim2RealError("observation: its parts must be all single or all batches of one size.")
         return {key: array for key, (array, _) in parts.items()}, any(batched for _, batched in parts.values())
@@ -291,6 +299,15 @@ class Policy:
         return unpack, (pack(self), "policy")
 
 
+def _own_space(model: BaseAlgorithm, normalize: VecNormalize | None) -> spaces.Space[Any]:
+    """Return what the env of a model gives, whose pictures SB3 turns channels first; what it reads, if none says so."""
+    turner = None if model.env is None else unwrap_vec_wrapper(model.env, VecTransposeImage)
+    for env in (None if turner is None else turner.venv, normalize):
+        if env is not None and channels_first(env.observation_space) == model.observation_space:
+            return env.observation_space
+    return model.observation_space
+
+
 def _differences(model: NetworkSpec, policy: NetworkSpec) -> str:
     """Return in what the networks of a model differ from a policy's, and what would make them the same."""
     parts = []
@@ -332,9 +349,13 @@ def _mean_action(network: NetworkSpec, module: Any) -> Callable[[Any], torch.Ten
 
 
 def _read_part(
-    value: Any, space: spaces.Space[Any], name: str, channels: tuple[Channel, ...] | None
+    value: Any,
+    space: spaces.Space[Any],
+    seen: spaces.Space[Any],
+    name: str,
+    channels: tuple[Channel, ...] | None,
 ) -> tuple[NDArray[Any], bool]:
-    """Return one part of an observation as a checked batch, and whether it was one."""
+    """Return one part of an observation as a checked batch, as the networks see it, and whether it was one."""
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], dict):
         raise Sim2RealError(
             f"{name} is a pair; env.reset() returns (observation, info), predict takes the first alone."
@@ -346,10 +367,12 @@ def _read_part(
         array = np.array(None)
     if array.dtype.kind not in "fiub":
         raise Sim2RealError(f"{name} must hold numbers in shape {shape} or (batch, ...), got {type(value).__name__}.")
-    batched = array.shape != shape
+    turned = seen.shape or ()
+    shapes = {shape, turned, channels_last(turned)} if is_picture(seen) else {shape}
+    batched = array.shape not in shapes
     if not batched:
         array = array[np.newaxis]
-    elif array.shape[1:] != shape or array.ndim != len(shape) + 1:
+    elif array.shape[1:] not in shapes or array.ndim != len(shape) + 1:
         raise Sim2RealError(f"{name} has shape {array.shape}, the policy reads {shape} or a batch (n, ...) of it.")
     if isinstance(space, spaces.Box):
         if not np.isfinite(array).all():
@@ -362,7 +385,7 @@ def _read_part(
         sizes = space.n if isinstance(space, spaces.Discrete) else space.nvec
         if not np.all((array >= 0) & (array < sizes)):
             raise Sim2RealError(f"{name} = {value} must lie in 0 to {sizes - 1}.")
-    return array, batched
+    return array if array.shape[1:] == turned else turn(array), batched
 
 
 def _to_tensors(value: Observation, space: spaces.Space[Any]) -> Any:

@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -152,26 +152,26 @@ def load_checkpoint(learner: BaseAlgorithm, checkpoint: Path, companions: Sequen
     try:
         tensors = load_file(checkpoint / "parameters.safetensors")
         state = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
-        with np.load(checkpoint / "arrays.npz", allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        _restore_parameters(learner, tensors, state["optimizers"])
-        for companion, own in zip(companions, state.get("companions", ()), strict=True):
-            companion.load(_with_arrays(own, arrays))
-        for name in _COUNTERS:
-            setattr(learner, name, state[name])
-        if isinstance(learner, OffPolicyAlgorithm):
-            restore_buffer(learner.replay_buffer, _below("buffer.", arrays), state["buffer"])
+        # Each array is read when its place is there: of a replay buffer of pictures two copies would not fit.
+        with np.load(checkpoint / "arrays.npz", allow_pickle=False) as arrays:
+            _restore_parameters(learner, tensors, state["optimizers"])
+            for companion, own in zip(companions, state.get("companions", ()), strict=True):
+                companion.load(_with_arrays(own, arrays))
+            for name in _COUNTERS:
+                setattr(learner, name, state[name])
+            if isinstance(learner, OffPolicyAlgorithm):
+                restore_buffer(learner.replay_buffer, _below("buffer.", arrays), state["buffer"])
+            normalize = learner.get_vec_normalize_env()
+            if normalize is not None:
+                for name, statistics in _running_statistics(normalize).items():
+                    statistics.mean = arrays[f"normalizer.{name}.mean"]
+                    statistics.var = arrays[f"normalizer.{name}.var"]
+                    statistics.count = float(arrays[f"normalizer.{name}.count"])
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise Sim2RealError(
             f"checkpoint {checkpoint} is damaged ({type(error).__name__}: {error}); delete it to resume from an "
             f"earlier one."
         ) from error
-    normalize = learner.get_vec_normalize_env()
-    if normalize is not None:
-        for name, statistics in _running_statistics(normalize).items():
-            statistics.mean = arrays[f"normalizer.{name}.mean"]
-            statistics.var = arrays[f"normalizer.{name}.var"]
-            statistics.count = float(arrays[f"normalizer.{name}.count"])
     learner.ep_info_buffer = deque(state["episodes"], maxlen=learner._stats_window_size)
     learner.ep_success_buffer = deque(state["successes"], maxlen=learner._stats_window_size)
 
@@ -249,10 +249,10 @@ def buffer_state(buffer: Any) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str
     return arrays, {"pos": buffer.pos, "full": buffer.full, "size": size}
 
 
-def restore_buffer(buffer: Any, arrays: Mapping[str, np.ndarray[Any, Any]], state: Mapping[str, Any]) -> None:
-    """Fill a fresh replay buffer with what :func:`buffer_state` has returned."""
+def restore_buffer(buffer: Any, arrays: Iterable[tuple[str, np.ndarray[Any, Any]]], state: Mapping[str, Any]) -> None:
+    """Fill a fresh replay buffer with what :func:`buffer_state` has returned, the arrays as pairs of name and array."""
     buffer.pos, buffer.full = state["pos"], state["full"]
-    for flat, saved in arrays.items():
+    for flat, saved in arrays:
         name, _, key = flat.partition("/")
         holder = getattr(buffer, name)
         array = holder[key] if key else holder
@@ -284,8 +284,8 @@ def _with_arrays(value: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Any:
     return [_with_arrays(part, arrays) for part in value] if isinstance(value, list) else value
 
 
-def _below(prefix: str, arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+def _below(prefix: str, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+    return ((name.removeprefix(prefix), arrays[name]) for name in arrays if name.startswith(prefix))
 
 
 def _running_statistics(normalize: VecNormalize) -> dict[str, RunningMeanStd]:

@@ -12,7 +12,7 @@ from sim2real.errors import Sim2RealError, unknown_name
 from sim2real.rules import Rule, check_rules, number, whole
 from sim2real_policies import tuned_algorithm, tuned_hyperparameters
 
-OWN = ("net_arch", "activation", "n_envs", "normalize_observation", "normalize_reward", "hindsight")
+OWN = ("net_arch", "activation", "features_dim", "n_envs", "normalize_observation", "normalize_reward", "hindsight")
 """Names that are ours; all others are arguments of the Stable-Baselines3 algorithm."""
 
 _OFF_POLICY = ("hindsight",)
@@ -133,6 +133,7 @@ _ON_OFF = Rule(_switch, "true or false")
 
 _RULES: Mapping[str, Rule] = {
     "net_arch": Rule(_widths, "a list of layer widths, like [64, 64], or one each for actor and critic, by name"),
+    "features_dim": whole(1),
     "n_envs": whole(1),
     "normalize_observation": _ON_OFF,
     "normalize_reward": _ON_OFF,

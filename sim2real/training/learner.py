@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -12,8 +14,9 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.noise import NormalActionNoise
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize, VecTransposeImage
 
+from sim2real.deployment.pictures import channels_first, check_pictures, has_pictures, is_picture
 from sim2real.domains.contract import Env
 from sim2real.domains.randomizers import RandomizerSpec
 from sim2real.domains.world import World
@@ -29,7 +32,8 @@ from sim2real.training.sampler.vec_env import ParallelVecEnv
 _LEARNERS: Mapping[str, Any] = {"sac": FastSAC, "td3": FastTD3, "tqc": FastTQC, "ppo": PPO}
 
 _COMPILE_FROM = 5_000
-"""Env steps from which compiling the update (seconds; once for each machine and network) saves time."""
+"""Env steps from which compiling the update (seconds; once for each machine and network) saves time; with pictures none
+do, as the convolutions, which take most of it, are the same compiled or not."""
 
 _ACTIVATIONS: Mapping[str, type[torch.nn.Module]] = {
     "relu": torch.nn.ReLU,
@@ -41,12 +45,18 @@ _ACTIVATIONS: Mapping[str, type[torch.nn.Module]] = {
 }
 
 
-def check_spaces(algo: str, env: Env) -> None:
+def check_spaces(algo: str, env: Env, hyperparameters: Mapping[str, Any]) -> None:
     """Refuse spaces that an algorithm cannot learn in, before anything is built.
 
     Raises:
         Sim2RealError: The message names the space and what to do.
     """
+    check_pictures(env.observation_space)
+    if "features_dim" in hyperparameters and not has_pictures(env.observation_space):
+        raise Sim2RealError(
+            f"hyperparameter features_dim = {hyperparameters['features_dim']} is for pictures, and the env gives none; "
+            f"leave it out, and give net_arch."
+        )
     if algo != "ppo":
         if not isinstance(env.action_space, gym.spaces.Box):
             raise Sim2RealError(
@@ -79,7 +89,17 @@ def make_training_env(
         Sim2RealError: There is no such cluster, or it has no room.
     """
     factories: list[Callable[[], Env]] = [partial(world.make, randomizer=randomizer)] * n_envs
-    return normalized_env(VecMonitor(_vectorize(factories, workers, address)), hyperparameters)
+    return normalized_env(turned_env(VecMonitor(_vectorize(factories, workers, address))), hyperparameters)
+
+
+def turned_env(vec_env: VecEnv) -> VecEnv:
+    """Return a vectorized env that gives pictures with their channels first, as the networks read them.
+
+    It belongs inside of the normalizer. Where it is missing, Stable-Baselines3 puts one outside, and the replay buffer,
+    which is filled with what the normalizer was given, would get pictures as the envs give them.
+    """
+    space = vec_env.observation_space
+    return vec_env if channels_first(space) is space else VecTransposeImage(vec_env)
 
 
 def normalized_env(vec_env: VecEnv, hyperparameters: Mapping[str, Any]) -> VecEnv:
@@ -127,13 +147,15 @@ def make_learner(
         steps: Env steps it will take, which decide whether compiling its update pays.
 
     Raises:
-        Sim2RealError: Stable-Baselines3 refuses a value.
+        Sim2RealError: Stable-Baselines3 refuses a value, or there is too little memory for the replay buffer.
     """
     arguments = {name: value for name, value in hyperparameters.items() if name not in OWN}
     if arguments.get("action_noise") is not None:
         shape = vec_env.action_space.shape
         assert shape is not None
         arguments["action_noise"] = NormalActionNoise(np.zeros(shape), np.full(shape, float(arguments["action_noise"])))
+    if "buffer_size" in arguments:
+        _check_room(vec_env.observation_space, arguments["buffer_size"], steps)
     is_dict = isinstance(vec_env.observation_space, gym.spaces.Dict)
     if is_dict and algo != "ppo" and "desired_goal" in vec_env.observation_space.spaces:  # type: ignore[attr-defined]
         from stable_baselines3 import HerReplayBuffer
@@ -147,25 +169,61 @@ def make_learner(
         }
     widths = hyperparameters["net_arch"]
     net_arch = {part: list(own) for part, own in widths.items()} if isinstance(widths, Mapping) else list(widths)
+    policy_kwargs: dict[str, Any] = {
+        "net_arch": net_arch,
+        "activation_fn": _ACTIVATIONS[hyperparameters["activation"]],
+    }
+    if "features_dim" in hyperparameters:
+        name = "cnn_output_dim" if is_dict else "features_dim"
+        policy_kwargs["features_extractor_kwargs"] = {name: hyperparameters["features_dim"]}
+    one = "CnnPolicy" if is_picture(vec_env.observation_space) else "MlpPolicy"
     try:
         learner: BaseAlgorithm = _LEARNERS[algo](
-            "MultiInputPolicy" if is_dict else "MlpPolicy",
+            "MultiInputPolicy" if is_dict else one,
             vec_env,
-            policy_kwargs={
-                "net_arch": net_arch,
-                "activation_fn": _ACTIVATIONS[hyperparameters["activation"]],
-            },
+            policy_kwargs=policy_kwargs,
             seed=seed,
             device="cpu",
             **arguments,
         )
         if isinstance(learner, (FastSAC, FastTD3, FastTQC)):
-            learner.compiled = steps >= _COMPILE_FROM
+            learner.compiled = steps >= _COMPILE_FROM and not has_pictures(vec_env.observation_space)
             if isinstance(learner.replay_buffer, HindsightReplayBuffer):
                 learner.replay_buffer.set_env(_one_of(vec_env))
     except (AssertionError, TypeError, ValueError) as error:
         raise Sim2RealError(f"{algo} refuses its hyperparameters: {' '.join(str(error).split())}") from error
     return learner
+
+
+def _check_room(space: gym.Space[Any], buffer_size: int, steps: int) -> None:
+    """Check that there is memory for what a replay buffer will hold, before any is taken.
+
+    Args:
+        space: Of the observations.
+        buffer_size: Transitions that it has room for.
+        steps: Transitions that come.
+
+    Raises:
+        Sim2RealError: There is not; the message says how many transitions there is memory for.
+    """
+    parts = space.values() if isinstance(space, gym.spaces.Dict) else [space]
+    each = 2 * sum(np.dtype(part.dtype).itemsize * math.prod(part.shape or ()) for part in parts)
+    kept, free = min(buffer_size, steps), _free_memory()
+    if free is not None and kept * each > free:
+        raise Sim2RealError(
+            f"hyperparameter buffer_size = {buffer_size}: {kept} transitions of {each / 1e3:.1f} kB take "
+            f"{kept * each / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free; lower it to {free // each} or "
+            f"less."
+        )
+
+
+def _free_memory() -> int | None:
+    """Return the memory that this machine can give [bytes]; ``None`` where it does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:  # no Linux
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
 
 
 def _one_of(vec_env: VecEnv) -> Env:

@@ -215,7 +215,7 @@ def make_config(
     if overlap and algo == "ppo":
         raise Sim2RealError("overlap is for sac, td3 and tqc: ppo learns from what its present policy has collected.")
     with closing(world.make()) as env:
-        check_spaces(algo, env)
+        check_spaces(algo, env, values)
     check_plain(randomizer, "randomizer")
     domains = adaptive_randomizer(world, randomizer)
     if domains is not None:

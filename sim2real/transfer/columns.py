@@ -10,8 +10,9 @@ observation o = s_0 (for a critic of SAC, TD3 or TQC, observation and action),
     y   = S s_n + V h_n + b                       S the source's, frozen; V = 0 and b the source's at first, learned
 
 so that the network starts as the source's, to rounding, and the source's column, which reads nothing of the new one,
-stays in it. To everything else it is a network of the usual kind: bundle, export and compiled update know of no
-columns. Where the source policy has columns itself, they are its column together.
+stays in it. What reads pictures is frozen where the source's column is, and both columns read its features. To
+everything else it is a network of the usual kind: bundle, export and compiled update know of no columns. Where the
+source policy has columns itself, they are its column together.
 """
 
 from __future__ import annotations
@@ -32,11 +33,18 @@ from sim2real.deployment.networks import build, describe
 from sim2real.deployment.policy import Policy
 from sim2real.errors import Sim2RealError
 from sim2real.rules import Rule, whole
+from sim2real.training.fast.functional import ENCODER
 from sim2real.training.fast.overlap import OverlapMixin
 from sim2real.training.train import TrainingConfig
 from sim2real.transfer.finetune import FineTune
 
 Array = NDArray[np.float32]
+
+_ENCODERS = {
+    "actor": ("actor.features_extractor.", "features_extractor."),
+    "critic": ("critic.features_extractor.", "vf_features_extractor."),
+}
+"""Begins the names of the parameters that read pictures: of SAC, TD3 and TQC, then of PPO."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +90,8 @@ class Columns(FineTune):
         wide, small = self._widen(source, learner), source.weights
         shapes = {name: (small[name].shape, array.shape) for name, array in wide.weights.items()}
         learned = {name: _learned(*pair, self.adapters) for name, pair in shapes.items() if pair[0] != pair[1]}
+        encoders = (*_ENCODERS["actor"], *(_ENCODERS["critic"] if self.critics else ()))
+        learned |= {name: torch.zeros(array.shape) for name, array in small.items() if name.startswith(encoders)}
         _learn_only(learner, learned)
         return super().prepare(learner, wide, training)
 
@@ -99,11 +109,12 @@ class Columns(FineTune):
         network, own = source.network, describe(learner).kwargs
         net_arch = self._widened(network.kwargs["net_arch"], "vf" if network.algo == "ppo" else "qf")
         kwargs = {**network.kwargs, "net_arch": net_arch}
-        for name, title in (("net_arch", "net_arch"), ("activation_fn", "activation")):
-            if own[name] != kwargs[name]:
+        titles = {"net_arch": "net_arch", "activation_fn": "activation", "features_extractor_kwargs": "features_dim"}
+        for name, title in titles.items():
+            if own.get(name) != kwargs.get(name):
                 raise Sim2RealError(
-                    f"{self.name} needs a learner with {title} {kwargs[name]}, this one has {own[name]}; give the "
-                    f"hyperparameter {title} of the source policy, {network.kwargs[name]}."
+                    f"{self.name} needs a learner with {title} {kwargs.get(name)}, this one has {own.get(name)}; give "
+                    f"the hyperparameter {title} of the source policy, {network.kwargs.get(name)}."
                 )
         wide, spaces = replace(network, kwargs=kwargs), (source.observation_space, source.action_space)
         fresh = {name: tensor.numpy() for name, tensor in learner.policy.state_dict().items()}
@@ -156,7 +167,9 @@ def _learn_only(learner: BaseAlgorithm, learned: Mapping[str, Tensor]) -> None:
         Sim2RealError: The policy is none that the faster update is for.
     """
     if isinstance(learner, OverlapMixin):
-        learner.scale_rates(_below("actor.", learned), _below("critic.qf0.", learned))  # every critic has the same
+        encoder = {name: factors for name, factors in _below("critic.", learned).items() if name.startswith(ENCODER)}
+        critics = _below("critic.qf0.", learned)  # every critic has the same
+        learner.scale_rates(_below("actor.", learned), {**critics, **encoder})
         return
     for name, parameter in learner.policy.named_parameters():
         if name in learned:

@@ -102,8 +102,10 @@ class FineTune(TransferMethod):
 
     def hyperparameters(self, tuned: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
         """Return the tuned ones, with the source's networks and normalization and no random warm-up."""
-        carried = ("net_arch", "activation", "normalize_observation", "normalize_reward")
+        carried = ("net_arch", "activation", "features_dim", "normalize_observation", "normalize_reward")
         values = {**tuned, **{name: source[name] for name in carried if name in source}}
+        if "net_arch" in source and "features_dim" not in source:
+            values.pop("features_dim", None)
         if "learning_starts" in values:
             values["learning_starts"] = 0
         return values
@@ -170,7 +172,9 @@ class CriticWarmup(BaseCallback):
 def _actor_parameters(learner: BaseAlgorithm) -> list[torch.nn.Parameter]:
     if isinstance(learner.policy, ActorCriticPolicy):
         policy = learner.policy
-        parameters = [*policy.mlp_extractor.policy_net.parameters(), *policy.action_net.parameters()]
+        # With pictures the critic may share the extractor: it then learns on features that stand still.
+        parts = (policy.pi_features_extractor, policy.mlp_extractor.policy_net, policy.action_net)
+        parameters = [parameter for part in parts for parameter in part.parameters()]
         return [*parameters, policy.log_std] if hasattr(policy, "log_std") else parameters
     assert isinstance(learner.policy, (SACPolicy, TD3Policy, TQCPolicy))
     return list(learner.policy.actor.parameters())

@@ -1,16 +1,18 @@
 """Fine-tuning with frozen layers: what the source has learned of seeing stays, what it does about it changes.
 
 The first layers of a network hold what is general, the last what is special (Yosinski et al., 2014, "How transferable
-are features in deep neural networks?"). Layers are counted in actor and critics each, so one with fewer has thawed
-sooner. With ``thaw_every`` the frozen layers thaw one after the other, from the last
-to the first, and with ``rate_decay`` = d a layer learns at d times the rate of the one behind it: gradual unfreezing
-and discriminative fine-tuning of Howard & Ruder (2018, section 3), whose d is 1/2.6.
+are features in deep neural networks?"). Where pictures are seen, the convolutions that read them, the encoder, count as
+the first. Layers are counted in actor and critics each, so one with fewer has thawed sooner. With ``thaw_every`` the
+frozen layers thaw one after the other, from the last to the first, and with ``rate_decay`` = d a layer learns at d
+times the rate of the one behind it: gradual unfreezing and discriminative fine-tuning of Howard & Ruder (2018, section
+3), whose d is 1/2.6.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,6 +21,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import ActorCriticPolicy
 
+from sim2real.deployment.pictures import has_pictures
 from sim2real.deployment.policy import Policy
 from sim2real.errors import Sim2RealError
 from sim2real.rules import Rule, number, whole
@@ -26,8 +29,8 @@ from sim2real.training.fast.update import check_changeable
 from sim2real.training.train import TrainingConfig
 from sim2real.transfer.finetune import FineTune
 
-OUTPUT = "output"
-"""Name of the last layer; those before it are hidden_1, hidden_2, …"""
+ENCODER, OUTPUT = "encoder", "output"
+"""Names of what reads pictures, where there are some, and of the last layer; between them are hidden_1, hidden_2, …"""
 
 
 def _are_layers(value: Any) -> bool:
@@ -35,7 +38,7 @@ def _are_layers(value: Any) -> bool:
 
 
 def _is_layer(name: Any) -> bool:
-    return isinstance(name, str) and re.fullmatch(rf"hidden_[1-9]\d*|{OUTPUT}", name) is not None
+    return isinstance(name, str) and re.fullmatch(rf"{ENCODER}|hidden_[1-9]\d*|{OUTPUT}", name) is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,13 +49,14 @@ class Freeze(FineTune):
     crosses_spaces: ClassVar[bool] = True
     rules: ClassVar[Mapping[str, Rule]] = {
         **FineTune.rules,
-        "frozen": Rule(_are_layers, f"names of layers, hidden_1, hidden_2, …, {OUTPUT}, or null"),
+        "frozen": Rule(_are_layers, f"names of layers, {ENCODER}, hidden_1, hidden_2, …, {OUTPUT}, or null"),
         "thaw_every": whole(1, none=True),
         "rate_decay": number(0.0, 1.0, above=True),
     }
 
     frozen: Sequence[str] | None = None
-    """Names of the frozen layers, ``hidden_1``, ``hidden_2``, …, ``output``; all hidden ones if ``None``."""
+    """Names of the frozen layers, ``hidden_1``, ``hidden_2``, …, ``output``, and ``encoder``, what reads pictures; all
+    but the last if ``None``."""
     thaw_every: int | None = None
     """Steps after each of which one more frozen layer thaws, the last first; none does if ``None``."""
     rate_decay: float = 1.0
@@ -79,16 +83,18 @@ class Freeze(FineTune):
         net_arch = source["net_arch"]
         hidden = {name: len(widths) for name, widths in net_arch.items()} if isinstance(net_arch, Mapping) else {}
         actor = hidden["pi"] if hidden else len(net_arch)
-        self._check_layers(actor, max(hidden.values(), default=actor), training.steps)
+        with closing(training.world.make()) as env:
+            encoder = has_pictures(env.observation_space)
+        deepest = max(hidden.values(), default=actor)
+        self._check_layers(_layer_names(actor, encoder), _layer_names(deepest, encoder), training.steps)
 
-    def _check_layers(self, actor: int, hidden: int, steps: int) -> Sequence[str]:
-        """Return the names of the frozen layers, where the actor and the deepest network have so many hidden ones."""
-        names = _layer_names(hidden)
+    def _check_layers(self, actor: Sequence[str], names: Sequence[str], steps: int) -> Sequence[str]:
+        """Return the names of the frozen layers, given those of the actor's layers and of the deepest network's."""
         frozen = names[:-1] if self.frozen is None else self.frozen
         for name in frozen:
             if name not in names:
                 raise Sim2RealError(f"frozen = {list(frozen)}: the networks have the layers {', '.join(names)}.")
-        if set(_layer_names(actor)) <= set(frozen):
+        if set(actor) <= set(frozen):
             if self.thaw_every is None:
                 raise Sim2RealError(
                     "with all layers of the actor frozen nothing is learned; leave one out, or give thaw_every."
@@ -110,8 +116,9 @@ class Freeze(FineTune):
         """
         callbacks = super().prepare(learner, source, training)
         networks = _layers(learner)
-        hidden = max(len(layers) for layers in networks.values()) - 1
-        frozen = self._check_layers(len(networks["actor"]) - 1, hidden, training.steps)
+        hidden = max(len(layers) - (ENCODER in layers) for layers in networks.values()) - 1
+        names = _layer_names(hidden, any(ENCODER in layers for layers in networks.values()))
+        frozen = self._check_layers([*networks["actor"]], names, training.steps)
         rates = _Rates(networks, frozen, self.thaw_every, self.rate_decay)
         if isinstance(learner.policy, ActorCriticPolicy):
             _scale_steps(learner.policy, rates)
@@ -124,7 +131,8 @@ class _Rates(BaseCallback):
     """Sets the learning rate of every layer, as a function of the step.
 
     Args:
-        networks: Layers of the ``actor`` and of the ``critic``, from the first on; of each the names of its parameters.
+        networks: Layers of the ``actor`` and of the ``critic`` by name, from the first on; of each the names of its
+            parameters.
         frozen: Names of layers.
         every: Steps between two thaws.
         decay: Factor between the rates of neighbours.
@@ -132,7 +140,7 @@ class _Rates(BaseCallback):
 
     def __init__(
         self,
-        networks: Mapping[str, Sequence[Sequence[str]]],
+        networks: Mapping[str, Mapping[str, Sequence[str]]],
         frozen: Sequence[str],
         every: int | None,
         decay: float,
@@ -152,7 +160,7 @@ class _Rates(BaseCallback):
             self._scale({**self.factors("actor"), **self.factors("critic")})
         for network, layers in self._networks.items():
             factors = self.factors(network)
-            frozen = sum(all(factors[name] == 0.0 for name in layer) for layer in layers)
+            frozen = sum(all(factors[name] == 0.0 for name in layer) for layer in layers.values())
             self.logger.record(f"freeze/frozen_layers_{network}", frozen)
 
     def _scale(self, factors: dict[str, float]) -> None:
@@ -172,22 +180,24 @@ class _Rates(BaseCallback):
     def factors(self, network: str) -> dict[str, float]:
         """Return the factor on the learning rate of every parameter."""
         layers = self._networks[network]
-        names = _layer_names(len(layers) - 1)
-        still = [name for name in names if name in self._frozen]
+        still = [name for name in layers if name in self._frozen]
         if self._every is not None:
             still = still[: max(0, len(still) - self._step // self._every)]
         found: dict[str, float] = {}
-        for depth, (name, parameters) in enumerate(zip(reversed(names), reversed(layers), strict=True)):
+        for depth, (name, parameters) in enumerate(reversed([*layers.items()])):
             found |= dict.fromkeys(parameters, 0.0 if name in still else self._decay**depth)
         return found
 
 
-def _layer_names(hidden: int) -> list[str]:
-    return [*(f"hidden_{index}" for index in range(1, hidden + 1)), OUTPUT]
+def _layer_names(hidden: int, encoder: bool) -> list[str]:
+    return [*([ENCODER] if encoder else ()), *(f"hidden_{index}" for index in range(1, hidden + 1)), OUTPUT]
 
 
-def _layers(learner: BaseAlgorithm) -> dict[str, list[list[str]]]:
-    """Return the names of the parameters of the layers of the actor, and of (each) critic."""
+def _layers(learner: BaseAlgorithm) -> dict[str, dict[str, list[str]]]:
+    """Return the layers of the actor and of (each) critic by name; of each the names of its parameters.
+
+    What reads pictures for both is the actor's.
+    """
     policy: Any = learner.policy
     if isinstance(policy, ActorCriticPolicy):
         extractor = policy.mlp_extractor
@@ -196,13 +206,27 @@ def _layers(learner: BaseAlgorithm) -> dict[str, list[list[str]]]:
         if hasattr(policy, "log_std"):
             last.append("log_std")
         critic = _by_layer("mlp_extractor.value_net", extractor.value_net)
-        return {"actor": [*actor, last], "critic": [*critic, _names("value_net", policy.value_net)]}
+        own = [] if policy.share_features_extractor else _names("vf_features_extractor", policy.vf_features_extractor)
+        return {
+            "actor": _called(_names("features_extractor", policy.features_extractor), [*actor, last]),
+            "critic": _called(own, [*critic, _names("value_net", policy.value_net)]),
+        }
     critic = _by_layer("", policy.critic.q_networks[0])
     if hasattr(policy.actor, "latent_pi"):
         actor = _by_layer("latent_pi", policy.actor.latent_pi)
-        last = [*_names("mu", policy.actor.mu), *_names("log_std", policy.actor.log_std)]
-        return {"actor": [*actor, last], "critic": critic}
-    return {"actor": _by_layer("mu", policy.actor.mu), "critic": critic}
+        actor.append([*_names("mu", policy.actor.mu), *_names("log_std", policy.actor.log_std)])
+    else:
+        actor = _by_layer("mu", policy.actor.mu)
+    return {
+        "actor": _called(_names("features_extractor", policy.actor.features_extractor), actor),
+        "critic": _called(_names("features_extractor", policy.critic.features_extractor), critic),
+    }
+
+
+def _called(encoder: list[str], layers: list[list[str]]) -> dict[str, list[str]]:
+    """Return layers by name, given the parameters of the encoder, if it has some, and of the layers behind it."""
+    found = [encoder, *layers] if encoder else layers
+    return dict(zip(_layer_names(len(layers) - 1, bool(encoder)), found, strict=True))
 
 
 def _by_layer(prefix: str, layers: torch.nn.Module) -> list[list[str]]:

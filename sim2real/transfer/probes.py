@@ -126,8 +126,8 @@ def probe(source: Policy, target: World, steps: int, seed: int = 0) -> Probes:
             probes, or for a learner from scratch.
     """
     check_world(source)
-    if source.observation_space.shape is None:
-        raise Sim2RealError("probes need observations that are one array, not a dictionary.")
+    if source.observation_space.shape is None or len(source.observation_space.shape) > 1:
+        raise Sim2RealError("probes need observations that are one row of numbers, not a dictionary or pictures.")
     training = make_config(target, algo=source.algo, randomizer="none", steps=steps, seed=seed)
     total = int(SHARE * steps)
     if total < LEAST:

@@ -20,6 +20,7 @@ from sim2real.errors import Sim2RealError
 from sim2real.training.checkpoint import buffer_state, restore_buffer
 from sim2real.training.fast.update import Batch, check_changeable, sample_batch
 from sim2real.training.hindsight import HindsightReplayBuffer
+from sim2real.training.learner import turned_env
 
 Array = NDArray[Any]
 
@@ -105,7 +106,7 @@ class SourceExperience(BaseCallback):
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take it up again."""
-        arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
+        arrays = [(name, value) for name, value in state.items() if isinstance(value, np.ndarray)]
         restore_buffer(self.buffer, arrays, state["counters"])
         self._steps, self._wanted = state["steps"], state["wanted"]
 
@@ -211,4 +212,4 @@ def source_env(source: Policy) -> VecEnv:
     envs = DummyVecEnv([lambda: world.make(randomizer=randomizer)] * _LANES)
     if "state" in domains:
         envs.env_method("load_randomizer", domains["state"])
-    return envs
+    return turned_env(envs)

@@ -36,8 +36,8 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
-from stable_baselines3.common.preprocessing import is_image_space
 
+from sim2real.deployment.pictures import is_picture
 from sim2real.domains.channels import Channel
 from sim2real.domains.contract import Interface
 from sim2real.domains.units import PURE, conversion
@@ -90,7 +90,7 @@ class Numbers:
             Sim2RealError: It is no vector, or the channels are of another width.
         """
         choices: tuple[int, ...] = ()
-        if is_image_space(space):
+        if is_picture(space):
             raise Sim2RealError(
                 f"{side} has pictures as {kind}s ({space}), and a map joins numbers with numbers; between pictures and "
                 f"numbers an encoder is needed, which no method here has. Train from scratch there."

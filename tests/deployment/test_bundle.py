@@ -197,6 +197,55 @@ def test_a_forged_description_is_refused(data, change, message):
     assert message in refusal(forge(data, change))
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda c: c["policy"]["kwargs"]["features_extractor_kwargs"].update(features_dim=10**9),
+            "231713 weights are too few for net_arch [16, 16] and features_extractor_kwargs {'features_dim': 10000",
+        ),
+        (
+            lambda c: c["policy"]["kwargs"]["features_extractor_kwargs"].update(features_dim=0),
+            "policy_kwargs: features_extractor_kwargs = {'features_dim': 0} must hold a whole number of at least 1.",
+        ),
+        (
+            lambda c: c["policy"]["kwargs"]["features_extractor_kwargs"].update(normalized_image=True),
+            "policy_kwargs: features_extractor_kwargs: unknown key 'normalized_image'. Known: features_dim.",
+        ),
+        (
+            lambda c: c["policy"]["kwargs"].update(features_extractor_kwargs=8),
+            "policy_kwargs: features_extractor_kwargs: expected a mapping of names to values, got 8.",
+        ),
+        (
+            lambda c: c["policy"]["kwargs"].update(features_extractor_class="os.system"),
+            "policy_kwargs: unknown key 'features_extractor_class'. Did you mean 'features_extractor_kwargs'?",
+        ),
+        (
+            lambda c: c["policy"]["kwargs"].update(normalize_images=0),
+            "policy_kwargs: normalize_images = 0 must be true or false.",
+        ),
+        (
+            lambda c: c["policy"].update({"class": "MlpPolicy"}),
+            "policy_kwargs: unknown key 'features_extractor_kwargs'.",
+        ),
+        (
+            lambda c: c["observation_space"].update(shape=[36, 20, 3]),
+            "pictures of 36 x 20 are too small for the convolutions, which need 36 x 36; scale them up, as ",
+        ),
+        (
+            lambda c: c["observation_space"].update(shape=[1000, 1000, 1]),
+            "231713 weights are too few for net_arch [16, 16] and features_extractor_kwargs {'features_dim': 8}.",
+        ),
+        (
+            lambda c: c["observation_space"].update(dtype="float32"),
+            "CnnPolicy does not read Box(0.0, 255.0, (36, 40, 3), float32); it is for pictures of uint8 from 0 to 255.",
+        ),
+    ],
+)
+def test_a_forged_description_of_a_policy_that_sees_is_refused(change, message):
+    assert refusal(forge(pack(Policy.from_sb3(make_model("sac-picture"))), change)).startswith(message)
+
+
 @pytest.mark.parametrize("text", [b"{", b"[]", b"\xff", b'{"format": NaN}', b"[" * 100_000, b'{"a":' * 100_000])
 def test_a_description_that_is_no_json_object_is_refused(data, text):
     assert refusal(rezip({**members(data), "bundle.json": text})).startswith("not a policy bundle: bundle.json ")

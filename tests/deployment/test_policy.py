@@ -4,8 +4,9 @@ import re
 import numpy as np
 import pytest
 import torch
-from deployment_models import ARM, BOX, CASES, CHANNELS, DICT, INFO, draw, make_model, pick, sb3_predict
+from deployment_models import ARM, BOX, CASES, CHANNELS, DICT, INFO, PICTURE, draw, make_model, pick, sb3_predict
 from gymnasium import spaces
+from stable_baselines3.common.torch_layers import FlattenExtractor
 
 from sim2real.deployment.policy import BundleInfo, Policy
 from sim2real.domains.channels import Channel
@@ -28,6 +29,27 @@ def test_acts_bitwise_like_sb3(case):
     for index in range(20):
         one = pick(batch, index)
         np.testing.assert_array_equal(policy.predict(one), sb3_predict(model, one), strict=True)
+
+
+@pytest.mark.parametrize("case", ["sac-picture", "td3-picture", "tqc-picture", "ppo-picture", "tqc-pictures"])
+def test_pictures_as_the_env_gives_them_or_channels_first(case):
+    model = make_model(case)
+    policy = Policy.from_sb3(model)
+    own = CASES[case][1]
+    assert policy.observation_space == own
+    batch = draw(own, 20)
+    first = {key: turned(part) for key, part in batch.items()} if isinstance(batch, dict) else turned(batch)
+    expected = sb3_predict(model, batch)
+    np.testing.assert_array_equal(policy.predict(batch), expected, strict=True)
+    np.testing.assert_allclose(policy.predict(first), expected, atol=1e-6)  # convolutions add in another order
+    for index in range(5):
+        one = pick(batch, index)
+        np.testing.assert_array_equal(policy.predict(one), sb3_predict(model, one), strict=True)
+        np.testing.assert_allclose(policy.predict(pick(first, index)), expected[index], atol=1e-6)
+
+
+def turned(batch):
+    return batch.transpose(0, 3, 1, 2) if batch.ndim == 4 else batch
 
 
 @pytest.mark.parametrize("case", [name for name in CASES if "sde" not in name])  # gSDE keeps its noise for a rollout
@@ -218,6 +240,29 @@ def test_names_shapes_where_a_side_has_no_channels():
         goal.check_fits(spaces.Dict({"observation": DICT["observation"], "x": BOX}), ARM)
 
 
+def test_a_picture_fits_a_picture_of_its_size_and_nothing_else():
+    policy = Policy.from_sb3(make_model("sac-picture"))
+    policy.check_fits(PICTURE, ARM)
+    policy.check_fits(spaces.Box(0, 255, (3, 36, 40), np.uint8), ARM)
+    with pytest.raises(Sim2RealError) as caught:
+        policy.check_fits(spaces.Box(0, 255, (40, 36, 3), np.uint8), ARM)
+    assert str(caught.value) == (
+        "the policy does not fit the env: observation shape is (36, 40, 3) in the policy, (40, 36, 3) in the env."
+        + ROUTE
+    )
+    with pytest.raises(Sim2RealError) as caught:
+        policy.check_fits(spaces.Box(0.0, 1.0, (36, 40, 3), np.float32), ARM)
+    assert str(caught.value) == (
+        "the policy does not fit the env: observation space is Box(0, 255, (36, 40, 3), uint8) in the policy, "
+        "Box(0.0, 1.0, (36, 40, 3), float32) in the env." + ROUTE
+    )
+    with pytest.raises(Sim2RealError) as caught:
+        policy.predict(np.zeros((40, 36, 3), np.uint8))
+    assert str(caught.value) == (
+        "observation has shape (40, 36, 3), the policy reads (36, 40, 3) or a batch (n, ...) of it."
+    )
+
+
 def test_refuses_weights_that_diverged():
     model = make_model("sac-box")
     with torch.no_grad():
@@ -233,6 +278,15 @@ def test_refuses_networks_that_a_bundle_cannot_name():
     model = type(model)("MlpPolicy", model.env, buffer_size=1, policy_kwargs={"activation_fn": torch.nn.Hardswish})
     with pytest.raises(Sim2RealError, match="unknown activation function 'Hardswish'"):
         Policy.from_sb3(model)
+
+
+def test_refuses_an_extractor_that_a_bundle_cannot_name():
+    model = make_model("sac-picture")
+    extractor = {"features_extractor_class": FlattenExtractor}
+    model = type(model)("CnnPolicy", model.env, buffer_size=1, policy_kwargs=extractor)
+    with pytest.raises(Sim2RealError) as caught:
+        Policy.from_sb3(model)
+    assert str(caught.value) == "a policy with a features extractor of its own cannot be stored in a bundle."
 
 
 def test_metadata_must_be_plain():

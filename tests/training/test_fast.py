@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import warnings
+from copy import deepcopy
 
 import gymnasium as gym
 import numpy as np
@@ -17,6 +18,7 @@ from sim2real.training.fast.sac import FastSAC
 from sim2real.training.fast.td3 import FastTD3
 from sim2real.training.fast.tqc import FastTQC
 from sim2real.training.fast.update import sample_batch
+from sim2real.training.learner import turned_env
 
 PAIRS = {"sac": (SAC, FastSAC), "td3": (TD3, FastTD3), "tqc": (TQC, FastTQC)}
 CASES = {
@@ -59,15 +61,30 @@ class Noise(gym.Env):
         return self._observe(), float(action.sum()), bool(ended), bool(cut and not ended), {}
 
 
-def pair(algo, normalized=False, **arguments):
+class Shots(Noise):
+    """Observations that are pictures, the smallest that convolutions read."""
+
+    observation_space = gym.spaces.Box(0, 255, (36, 40, 2), np.uint8)
+
+    def _observe(self):
+        return self.np_random.integers(256, size=(36, 40, 2), dtype=np.uint8)
+
+
+PICTURES = {"policy": "CnnPolicy", "kind": Shots}
+SEEING = {"net_arch": [8], "features_extractor_kwargs": {"features_dim": 6}}
+for algo, options in (("sac", {}), ("td3", {"policy_delay": 1}), ("tqc", {"n_steps": 2})):
+    CASES[algo].append({**PICTURES, **options, "policy_kwargs": SEEING})
+
+
+def pair(algo, normalized=False, policy="MlpPolicy", kind=Noise, **arguments):
     """Return a stock and a fast learner in the same state, with the same replay."""
     learners = []
     for cls in PAIRS[algo]:
-        env = DummyVecEnv([lambda: gym.wrappers.TimeLimit(Noise(), 40)])
+        env = turned_env(DummyVecEnv([lambda: gym.wrappers.TimeLimit(kind(), 40)]))
         if normalized:
-            env = VecNormalize(env, norm_reward=True)
-        settings = {"policy_kwargs": {"net_arch": [16, 16]}, **arguments}
-        learner = cls("MlpPolicy", env, learning_starts=200, batch_size=64, seed=2, device="cpu", **settings)
+            env = VecNormalize(env, norm_obs=kind is Noise, norm_reward=True)
+        settings = {"policy_kwargs": {"net_arch": [16, 16]}, **deepcopy(arguments)}
+        learner = cls(policy, env, learning_starts=200, batch_size=64, seed=2, device="cpu", **settings)
         if isinstance(learner, (FastSAC, FastTD3, FastTQC)):
             learner.compiled = False
         learner.learn(200)
@@ -113,10 +130,12 @@ def assert_equal(stock, fast, tolerance=1e-5):
 def test_an_update_is_the_stock_one(algo, arguments, normalized):
     stock, fast = pair(algo, normalized, **arguments)
     before = numbers(fast)
+    # Of the many weights of convolutions some have a gradient of next to nothing, of which Adam makes a step.
+    tolerance = 1e-4 if "kind" in arguments else 1e-5
     train_alike((stock, fast), 1)
-    assert_equal(stock, fast)
+    assert_equal(stock, fast, tolerance)
     train_alike((stock, fast), 5, seed=1)
-    assert_equal(stock, fast)
+    assert_equal(stock, fast, tolerance)
     moved = numbers(fast)
     assert any(not np.array_equal(before[name], moved[name]) for name in before if "actor" in name)
 

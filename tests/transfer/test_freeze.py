@@ -107,9 +107,12 @@ def test_a_finished_transfer_is_taken_up(sources, tmp_path):
     [
         (
             {"frozen": "hidden_1"},
-            "frozen = 'hidden_1' must be names of layers, hidden_1, hidden_2, …, output, or null.",
+            "frozen = 'hidden_1' must be names of layers, encoder, hidden_1, hidden_2, …, output, or null.",
         ),
-        ({"frozen": ["mu"]}, "frozen = ['mu'] must be names of layers, hidden_1, hidden_2, …, output, or null."),
+        (
+            {"frozen": ["mu"]},
+            "frozen = ['mu'] must be names of layers, encoder, hidden_1, hidden_2, …, output, or null.",
+        ),
         ({"thaw_every": 0}, "thaw_every = 0 must be a whole number of at least 1, or null."),
         ({"rate_decay": 0.0}, "rate_decay = 0.0 must be a number above 0 and at most 1."),
         ({"critic_warmup": -1}, "critic_warmup = -1 must be a whole number of at least 0, or null."),

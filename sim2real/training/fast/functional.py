@@ -75,6 +75,53 @@ def linear(parameters: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
     return torch.addmm(parameters[f"{name}.bias"], x, parameters[f"{name}.weight"].t())
 
 
+ENCODER = "features_extractor."
+"""In front of the names of an encoder's parameters."""
+
+
+class Encoder:
+    """What a features extractor of SB3 makes of observations: a row of numbers each.
+
+    Args:
+        extractor: A FlattenExtractor, or a NatureCNN for pictures; its parameters are not used.
+        pictures: Whether the observations are pictures, from 0 to 255.
+
+    Raises:
+        UnsupportedError: It has a layer of another type.
+    """
+
+    def __init__(self, extractor: nn.Module, *, pictures: bool) -> None:
+        self.structure = f"{extractor!r}, pictures={pictures}"
+        """Says all there is to it."""
+        self._pictures = pictures
+        self._layers = [
+            (f"{ENCODER}{name}", layer) for name, layer in extractor.named_modules() if not [*layer.children()]
+        ]
+        for _, layer in self._layers:
+            if not isinstance(layer, (nn.Conv2d, nn.Linear)) and [*layer.parameters()]:
+                raise UnsupportedError(f"a layer of type {type(layer).__name__}")
+
+    def __call__(self, parameters: Mapping[str, Tensor], observations: Tensor) -> Tensor:
+        """Return the features (B, features) of observations (B, ...).
+
+        Args:
+            parameters: Among others those of the encoder, by name behind :data:`ENCODER`.
+            observations: As the replay buffer holds them, normalized.
+        """
+        x = observations.float()
+        if self._pictures:
+            x = x / 255.0
+        for name, layer in self._layers:
+            if isinstance(layer, nn.Conv2d):
+                weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
+                x = nn.functional.conv2d(x, weight, bias, layer.stride, layer.padding)
+            elif isinstance(layer, nn.Linear):
+                x = linear(parameters, name, x)
+            else:
+                x = layer(x)
+        return x
+
+
 class Group:
     """The parameters that one optimizer owns, with its two moments, under names.
 
@@ -82,15 +129,24 @@ class Group:
         modules: Modules of equal structure; those of an ensemble are stacked.
         optimizer: SB3's Adam over them; ``None`` for parameters that only follow others.
         stacked: Whether to stack, also a single module.
+        shared: Parameters that the modules share, which are not stacked.
 
     Raises:
         UnsupportedError: The optimizer is not a plain Adam.
     """
 
     def __init__(
-        self, modules: Sequence[Mapping[str, Tensor]], optimizer: torch.optim.Optimizer | None, *, stacked: bool
+        self,
+        modules: Sequence[Mapping[str, Tensor]],
+        optimizer: torch.optim.Optimizer | None,
+        *,
+        stacked: bool,
+        shared: Mapping[str, Tensor] | None = None,
     ) -> None:
-        self._modules, self._optimizer, self._stacked = modules, optimizer, stacked
+        self._optimizer = optimizer
+        self._stacked = frozenset(modules[0] if stacked else ())
+        self._parts: dict[str, Sequence[Tensor]] = {name: [module[name] for module in modules] for name in modules[0]}
+        self._parts |= {name: [parameter] for name, parameter in (shared or {}).items()}
         self.values: Parameters = {}
         self.first: Parameters = {}
         self.second: Parameters = {}
@@ -108,19 +164,23 @@ class Group:
         self._marker: Tensor | None = None
         self._join()
 
-    def _join(self) -> None:
-        for name, first in self._modules[0].items():
-            # A loaded file may have given a parameter other storage.
-            if name not in self.values or self.values[name].data_ptr() != first.data_ptr():
-                self.values[name] = self._joined([module[name] for module in self._modules])
+    @property
+    def _sample(self) -> Tensor:
+        return next(iter(self._parts.values()))[0]
 
-    def _joined(self, tensors: Sequence[Tensor]) -> Tensor:
+    def _join(self) -> None:
+        for name, parts in self._parts.items():
+            # A loaded file may have given a parameter other storage.
+            if name not in self.values or self.values[name].data_ptr() != parts[0].data_ptr():
+                self.values[name] = self._joined(name, parts)
+
+    def _joined(self, name: str, parts: Sequence[Tensor]) -> Tensor:
         """Return a tensor of which the given ones become views, holding what they hold."""
-        if not self._stacked:
-            return tensors[0].detach()
-        whole = torch.stack([tensor.detach() for tensor in tensors])
-        for part, tensor in zip(whole, tensors, strict=True):
-            tensor.data = part
+        if name not in self._stacked:
+            return parts[0].detach()
+        whole = torch.stack([part.detach() for part in parts])
+        for view, part in zip(whole, parts, strict=True):
+            part.data = view
         return whole
 
     def bind(self) -> None:
@@ -129,27 +189,26 @@ class Group:
         if self._optimizer is None:
             return
         state = self._optimizer.state
-        sample = next(iter(self._modules[0].values()))
-        if self._marker is not None and state.get(sample, {}).get("exp_avg") is self._marker:
+        if self._marker is not None and state.get(self._sample, {}).get("exp_avg") is self._marker:
             return
-        steps = [float(state[p]["step"]) for module in self._modules for p in module.values() if p in state]
+        steps = [float(state[p]["step"]) for parts in self._parts.values() for p in parts if p in state]
         self.steps = int(max(steps, default=0))
-        for name in self._modules[0]:
-            parts = [module[name] for module in self._modules]
+        for name, parts in self._parts.items():
+            stacked = name in self._stacked
             for moments, key in ((self.first, "exp_avg"), (self.second, "exp_avg_sq")):
                 held = [state[p][key] if p in state else torch.zeros_like(p) for p in parts]
-                moments[name] = torch.stack([h.detach() for h in held]) if self._stacked else held[0].detach()
+                moments[name] = torch.stack([h.detach() for h in held]) if stacked else held[0].detach()
             for index, p in enumerate(parts):
                 views = (self.first[name], self.second[name])
-                first, second = (view[index] for view in views) if self._stacked else views
+                first, second = (view[index] for view in views) if stacked else views
                 state[p] = {"step": torch.tensor(float(self.steps)), "exp_avg": first, "exp_avg_sq": second}
-        self._marker = state[sample]["exp_avg"]
+        self._marker = state[self._sample]["exp_avg"]
 
     def publish(self) -> None:
         """Tell the optimizer how many steps were made."""
         if self._optimizer is not None and self._marker is not None:
-            for module in self._modules:
-                for p in module.values():
+            for parts in self._parts.values():
+                for p in parts:
                     if p in self._optimizer.state:
                         self._optimizer.state[p]["step"].fill_(float(self.steps))
 
@@ -186,7 +245,7 @@ class Group:
         Returns:
             ``[lr, t, 1 - b1^t, sqrt(1 - b2^t), 1]``, or ``[0, 1, 1, 1, 0]`` where nothing may move.
         """
-        if not next(iter(self._modules[0].values())).requires_grad:
+        if not self._sample.requires_grad:
             return list(RESTING)
         self.steps += 1
         beta1, beta2 = self.betas

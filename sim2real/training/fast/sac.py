@@ -5,7 +5,7 @@ from __future__ import annotations
 from stable_baselines3 import SAC
 from torch import Tensor
 
-from sim2real.training.fast.functional import Chain, Parameters
+from sim2real.training.fast.functional import Chain, Encoder, Parameters
 from sim2real.training.fast.soft import SoftLosses, SoftMixin
 from sim2real.training.fast.update import Batch
 
@@ -40,5 +40,5 @@ class SACLosses(SoftLosses):
 class FastSAC(SoftMixin, SAC):
     """SB3's SAC with a faster update: same constructor, callbacks, logger and files, same numbers to rounding."""
 
-    def _make_losses(self, trunk: Chain, critic: Chain) -> SACLosses:
-        return SACLosses(trunk, critic, float(self.target_entropy))
+    def _make_losses(self, encoder: Encoder, trunk: Chain, critic: Chain) -> SACLosses:
+        return SACLosses(encoder, trunk, critic, float(self.target_entropy))

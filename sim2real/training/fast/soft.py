@@ -13,6 +13,7 @@ from torch.utils.hooks import RemovableHandle
 
 from sim2real.training.fast.functional import (
     Chain,
+    Encoder,
     Group,
     Parameters,
     UnsupportedError,
@@ -25,8 +26,9 @@ from sim2real.training.fast.overlap import OverlapMixin
 from sim2real.training.fast.update import (
     Batch,
     Update,
-    check_supported,
     compiled_once,
+    critic_group,
+    encoder_of,
     named,
     warn_unsupported,
 )
@@ -43,13 +45,14 @@ class SoftLosses:
     with the rest.
 
     Args:
+        encoder: Structure of what the actor, and the critics together, make of observations.
         trunk: Structure of the actor's hidden layers.
         critic: Structure of one critic.
         target_entropy: Entropy that the coefficient is tuned to.
     """
 
-    def __init__(self, trunk: Chain, critic: Chain, target_entropy: float) -> None:
-        self._trunk, self._critic, self._target_entropy = trunk, critic, target_entropy
+    def __init__(self, encoder: Encoder, trunk: Chain, critic: Chain, target_entropy: float) -> None:
+        self._encoder, self._trunk, self._critic, self._target_entropy = encoder, trunk, critic, target_entropy
 
         self.terms: tuple[Callable[[Any, Parameters, Batch], Tensor], ...] = ()
         """Added to the loss of the actor; functions of these losses, its parameters and the batch."""
@@ -57,11 +60,12 @@ class SoftLosses:
     @property
     def key(self) -> tuple[Any, ...]:
         """Says all that the losses depend on besides their arguments."""
-        return type(self), self._trunk.structure, self._critic.structure, self._target_entropy, self.terms
+        parts = (self._encoder, self._trunk, self._critic)
+        return type(self), *(part.structure for part in parts), self._target_entropy, self.terms
 
     def distribution(self, actor: Parameters, observations: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and logarithm of the standard deviation of the actions before tanh, (B, action) each."""
-        hidden = self._trunk(actor, observations, "latent_pi.")
+        hidden = self._trunk(actor, self._encoder(actor, observations), "latent_pi.")
         return linear(actor, "mu", hidden), linear(actor, "log_std", hidden).clamp(_LOG_STD_MIN, _LOG_STD_MAX)
 
     def act(self, actor: Parameters, observations: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,7 +77,7 @@ class SoftLosses:
 
     def outputs(self, critics: Parameters, observations: Tensor, actions: Tensor) -> Tensor:
         """Return what every critic says, shape (critics, B, its outputs)."""
-        inputs = torch.cat((observations, actions), 1)
+        inputs = torch.cat((self._encoder(critics, observations), actions), 1)
         count = next(iter(critics.values())).shape[0]
         return self._critic(critics, inputs.unsqueeze(0).expand(count, -1, -1))
 
@@ -100,8 +104,8 @@ class SoftMixin(OverlapMixin, OffPolicyAlgorithm):
     """The faster update of SB3's algorithms that learn a stochastic actor and its entropy coefficient.
 
     The update (losses, gradients, three Adams, Polyak averaging) is one function. It can be compiled. Where the policy
-    is not a plain MLP the update is SB3's own, and a warning says so. A class that has it stands before SB3's among the
-    bases and writes :meth:`_make_losses`.
+    is neither a plain MLP nor one behind SB3's NatureCNN, the update is SB3's own, and a warning says so. A class that
+    has it stands before SB3's among the bases and writes :meth:`_make_losses`.
     """
 
     actor: Any
@@ -116,8 +120,8 @@ class SoftMixin(OverlapMixin, OffPolicyAlgorithm):
     compiled = True
     """Whether the update is compiled, which takes seconds once; it runs as it is where there is no C++ compiler."""
 
-    def _make_losses(self, trunk: Chain, critic: Chain) -> SoftLosses:
-        """Return the losses of the algorithm, for its actor's hidden layers and one of its critics."""
+    def _make_losses(self, encoder: Encoder, trunk: Chain, critic: Chain) -> SoftLosses:
+        """Return the losses of the algorithm, for its encoder, its actor's hidden layers and one of its critics."""
         raise NotImplementedError
 
     def _setup_model(self) -> None:
@@ -126,12 +130,11 @@ class SoftMixin(OverlapMixin, OffPolicyAlgorithm):
         self._unsupported: str | None = None
         self._hold: RemovableHandle | None = None
         try:
-            check_supported(self)
-            critics, targets = self.critic.q_networks, self.critic_target.q_networks
-            self._losses = self._make_losses(Chain(self.actor.latent_pi), Chain(critics[0]))
+            encoder = encoder_of(self)
+            self._losses = self._make_losses(encoder, Chain(self.actor.latent_pi), Chain(self.critic.q_networks[0]))
             self._actor = Group([named(self.actor)], self.actor.optimizer, stacked=False)
-            self._critics = Group([named(net) for net in critics], self.critic.optimizer, stacked=True)
-            self._targets = Group([named(net) for net in targets], None, stacked=True)
+            self._critics = critic_group(self.critic, self.critic.optimizer)
+            self._targets = critic_group(self.critic_target, None)
             self._entropy: Group | None = None
             if self.ent_coef_optimizer is not None:
                 assert self.log_ent_coef is not None

@@ -10,8 +10,10 @@ from stable_baselines3 import TD3
 from torch import Tensor
 
 from sim2real.training.fast.functional import (
+    ENCODER,
     RESTING,
     Chain,
+    Encoder,
     Group,
     Parameters,
     UnsupportedError,
@@ -23,8 +25,9 @@ from sim2real.training.fast.overlap import OverlapMixin
 from sim2real.training.fast.update import (
     Batch,
     Update,
-    check_supported,
     compiled_once,
+    critic_group,
+    encoder_of,
     named,
     warn_unsupported,
 )
@@ -34,27 +37,28 @@ class TD3Losses:
     """The losses of TD3 (Fujimoto et al., 2018, algorithm 1), each a function of the parameters it trains.
 
     Args:
-        actor: Structure of the actor.
+        encoder: Structure of what the actor, and the Q networks together, make of observations.
+        actor: Structure of the actor behind that.
         critic: Structure of one Q network.
     """
 
-    def __init__(self, actor: Chain, critic: Chain) -> None:
-        self._actor, self._critic = actor, critic
+    def __init__(self, encoder: Encoder, actor: Chain, critic: Chain) -> None:
+        self._encoder, self._actor, self._critic = encoder, actor, critic
         self.terms: tuple[Callable[[Any, Parameters, Batch], Tensor], ...] = ()
         """Added to the loss of the actor; functions of these losses, its parameters and the batch."""
 
     @property
     def key(self) -> tuple[Any, ...]:
         """Says all that the losses depend on besides their arguments."""
-        return type(self), self._actor.structure, self._critic.structure, self.terms
+        return type(self), self._encoder.structure, self._actor.structure, self._critic.structure, self.terms
 
     def act(self, actor: Parameters, observations: Tensor) -> Tensor:
         """Return actions (B, action) in [-1, 1]."""
-        return self._actor(actor, observations, "mu.")
+        return self._actor(actor, self._encoder(actor, observations), "mu.")
 
     def values(self, critics: Parameters, observations: Tensor, actions: Tensor) -> Tensor:
         """Return the Q values of every critic, shape (critics, B)."""
-        inputs = torch.cat((observations, actions), 1)
+        inputs = torch.cat((self._encoder(critics, observations), actions), 1)
         count = next(iter(critics.values())).shape[0]
         return self._critic(critics, inputs.unsqueeze(0).expand(count, -1, -1)).squeeze(-1)
 
@@ -71,7 +75,7 @@ class TD3Losses:
 
     def actor_loss(self, actor: Parameters, critics: Parameters, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the mean of ``-Q_1(s, pi(s))``, and the values (B,)."""
-        first = {name: parameter[:1] for name, parameter in critics.items()}
+        first = {name: p if name.startswith(ENCODER) else p[:1] for name, p in critics.items()}
         values = self.values(first, batch.observations, self.act(actor, batch.observations))[0]
         return -values.mean(), values
 
@@ -89,13 +93,11 @@ class FastTD3(OverlapMixin, TD3):
         super()._setup_model()
         self._unsupported: str | None = None
         try:
-            check_supported(self)
-            critics, targets = self.critic.q_networks, self.critic_target.q_networks
-            self._losses = TD3Losses(Chain(self.actor.mu), Chain(critics[0]))
+            self._losses = TD3Losses(encoder_of(self), Chain(self.actor.mu), Chain(self.critic.q_networks[0]))
             self._actor = Group([named(self.actor)], self.actor.optimizer, stacked=False)
             self._actor_follower = Group([named(self.actor_target)], None, stacked=False)
-            self._critics = Group([named(net) for net in critics], self.critic.optimizer, stacked=True)
-            self._critics_follower = Group([named(net) for net in targets], None, stacked=True)
+            self._critics = critic_group(self.critic, self.critic.optimizer)
+            self._critics_follower = critic_group(self.critic_target, None)
         except UnsupportedError as reason:
             self._unsupported = str(reason)
             warn_unsupported(self, reason)

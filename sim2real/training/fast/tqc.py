@@ -8,7 +8,7 @@ import torch
 from sb3_contrib import TQC
 from torch import Tensor
 
-from sim2real.training.fast.functional import Chain, Parameters
+from sim2real.training.fast.functional import Chain, Encoder, Parameters
 from sim2real.training.fast.soft import SoftLosses, SoftMixin
 from sim2real.training.fast.update import Batch
 
@@ -17,14 +17,15 @@ class TQCLosses(SoftLosses):
     """The losses of TQC (Kuznetsov et al., 2020, eqs. 8 to 13); the critics' is a mean over quantiles, as in SB3.
 
     Args:
+        encoder: Structure of what the actor, and the critics together, make of observations.
         trunk: Structure of the actor's hidden layers.
         critic: Structure of one critic, which says N quantiles of the return.
         target_entropy: Entropy that the coefficient is tuned to.
         dropped: How many of the highest target quantiles are left out, for each critic.
     """
 
-    def __init__(self, trunk: Chain, critic: Chain, target_entropy: float, dropped: int) -> None:
-        super().__init__(trunk, critic, target_entropy)
+    def __init__(self, encoder: Encoder, trunk: Chain, critic: Chain, target_entropy: float, dropped: int) -> None:
+        super().__init__(encoder, trunk, critic, target_entropy)
         self._dropped = dropped
 
     @property
@@ -63,5 +64,5 @@ class TQCLosses(SoftLosses):
 class FastTQC(SoftMixin, TQC):
     """SB3's TQC with a faster update: same constructor, callbacks, logger and files, same numbers to rounding."""
 
-    def _make_losses(self, trunk: Chain, critic: Chain) -> TQCLosses:
-        return TQCLosses(trunk, critic, float(self.target_entropy), self.top_quantiles_to_drop_per_net)
+    def _make_losses(self, encoder: Encoder, trunk: Chain, critic: Chain) -> TQCLosses:
+        return TQCLosses(encoder, trunk, critic, float(self.target_entropy), self.top_quantiles_to_drop_per_net)

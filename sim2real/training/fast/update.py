@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.preprocessing import is_image_space
 from torch import Tensor
 
 from sim2real.errors import Sim2RealError
 from sim2real.training.fast.compiler import Compiled
-from sim2real.training.fast.functional import UnsupportedError
+from sim2real.training.fast.functional import ENCODER, Encoder, Group, UnsupportedError
 from sim2real.training.hindsight import HindsightReplayBuffer
 
 Update = Callable[..., Tensor]
@@ -26,7 +27,7 @@ class Batch(NamedTuple):
     """What one update learns from; B transitions."""
 
     observations: Tensor
-    """Shape (B, observation), normalized."""
+    """Shape (B, observation), normalized; pictures (B, channels, height, width), from 0 to 255."""
     actions: Tensor
     """Shape (B, action), scaled to [-1, 1]."""
     next_observations: Tensor
@@ -96,17 +97,28 @@ def compiled_once(key: Hashable, update: Update, *, wanted: bool) -> Update:
     return _compiled[key]
 
 
-def check_supported(learner: OffPolicyAlgorithm) -> None:
-    """Check that a learner's policy is a plain MLP on the CPU or a GPU.
+def encoder_of(learner: OffPolicyAlgorithm) -> Encoder:
+    """Return what a learner makes of observations: nothing, or of pictures what SB3's NatureCNN does.
 
     Raises:
-        UnsupportedError: It is not; the message says what it has.
+        UnsupportedError: It has something else, or a part that the faster update does not know; the message says what.
     """
     if learner.use_sde:
         raise UnsupportedError("state-dependent exploration")
-    extractor = learner.policy.features_extractor_class.__name__
-    if extractor != "FlattenExtractor":
+    policy: Any = learner.policy
+    extractor = policy.features_extractor_class.__name__
+    if extractor not in ("FlattenExtractor", "NatureCNN"):
         raise UnsupportedError(f"a features extractor of type {extractor}")
+    if extractor != "FlattenExtractor" and policy.share_features_extractor:
+        raise UnsupportedError("a features extractor that actor and critics share")
+    pictures = policy.normalize_images and is_image_space(learner.observation_space)
+    return Encoder(policy.actor.features_extractor, pictures=pictures)
+
+
+def critic_group(critic: Any, optimizer: torch.optim.Optimizer | None) -> Group:
+    """Return the parameters of an ensemble of critics, those of the networks stacked, and of their one encoder."""
+    shared = {name: parameter for name, parameter in named(critic).items() if name.startswith(ENCODER)}
+    return Group([named(net) for net in critic.q_networks], optimizer, stacked=True, shared=shared)
 
 
 def check_changeable(unsupported: str | None) -> None:
