@@ -40,7 +40,7 @@ demo: $(INSTALLED)  ## Pretrain an arm, carry it into a shifted target, judge wh
 	@$(BIN)/python scripts/demo.py
 
 test: $(INSTALLED)  ## Run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 $(ECOSYSTEM)/.installed: pyproject.toml constraints-ecosystem.txt
 	@echo "setting up $(ECOSYSTEM) with $(PYTHON): one to two minutes, 1.9 GB"

@@ -24,6 +24,15 @@ def source(tmp_path_factory):
     return train(ID, steps=900, hyperparameters=SMALL, eval_every=300, eval_episodes=20, out=out)
 
 
+@pytest.fixture
+def in_process():
+    """Jobs of studies, searches and transfers are done in the test's own process."""
+    from in_process import jobs_in_process
+
+    with jobs_in_process():
+        yield
+
+
 @pytest.fixture(scope="module")
 def scripts():
     """Make the scripts importable, as they are for each other, and forget them when the module is done."""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sim2real.cli.entry import run
+
 REPO = Path(__file__).parent.parent
 
 MODULE = '''
@@ -82,7 +84,7 @@ def test_train_evaluate_and_transfer_a_custom_env(home):
     assert result["env"] == "my_pkg:Cart-v0"
     assert result["domain"] == {"mass": 3.0, "force": 1.0, "action_delay": 1.0, "observation_noise": 0.0}
 
-    target = ["--target", "heavy", "--steps", "150", "--seeds", "2", "--out", "moved", *small]
+    target = ["--target", "heavy", "--steps", "150", "--seeds", "2", "--workers", "1", "--out", "moved", *small]
     script(home, "transfer.py", "source", *target, "--eval-episodes", "3")
     verdict = json.loads((home / "moved/result.json").read_text())
     assert verdict["verdict"] in {"pays", "does-not-pay", "undecided"}
@@ -120,10 +122,12 @@ def test_from_elsewhere_the_module_is_named_with_the_fix(home, tmp_path):
         ),
     ],
 )
-def test_gymnasiums_own_envs_need_ten_lines_of_yaml(tmp_path, env, domain, options):
+def test_gymnasiums_own_envs_need_ten_lines_of_yaml(tmp_path, monkeypatch, env, domain, options):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
     assert len(domain.splitlines()) <= 10
     (tmp_path / "domain.yaml").write_text(domain)
-    script(tmp_path, "train.py", "--env", env, "--domain", "domain.yaml", "--out", "run", *options)
+    assert run(["train", "--env", env, "--domain", "domain.yaml", "--out", "run", *options]) == 0
     target = "heavy" if env == "Pendulum-v1" else "long-pole"
-    script(tmp_path, "evaluate.py", "run", "--target", target, "--episodes", "3", "--json", "result.json")
+    assert run(["evaluate", "run", "--target", target, "--episodes", "3", "--json", "result.json"]) == 0
     assert json.loads((tmp_path / "result.json").read_text())["target"] == target

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
@@ -29,7 +31,7 @@ def tuned_hyperparameters(algo: str, env_id: str, variants: Iterable[str] = ()) 
     values = dict(content["default"])
     for name in reversed(_names(env_id, variants)):
         values |= content["envs"].get(name, {})
-    return values
+    return deepcopy(values)
 
 
 def tuned_algorithm(env_id: str, variants: Iterable[str] = ()) -> str:
@@ -65,6 +67,10 @@ def _names(env_id: str, variants: Iterable[str]) -> list[str]:
 
 
 def _read(algo: str) -> dict[str, Any]:
-    text = (files(__name__) / "hyperparameters" / f"{algo}.yaml").read_text(encoding="utf-8")
+    return _parsed((files(__name__) / "hyperparameters" / f"{algo}.yaml").read_text(encoding="utf-8"))
+
+
+@cache  # the plan of a study asks for every training of it
+def _parsed(text: str) -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load(text)
     return content

@@ -145,9 +145,10 @@ def effect(subject: Subject) -> Outcome:
         attempts.append((f"{5 * steps} steps", longer, {}))
         attempts.append(("the others off nominal", longer, subject.off_nominal()))
         for how, actions, base in attempts:
+            nominals: dict[str, Course] = {}
             for name in tuple(open_names):
                 try:
-                    moved = _moved(subject, env, name, actions, base)
+                    moved = _moved(subject, env, name, actions, base, nominals)
                 except Exception as error:
                     subject.effect[name] = ("error", one_line(error))
                     problems.append(f"{name}: {one_line(error)}")
@@ -166,15 +167,21 @@ def effect(subject: Subject) -> Outcome:
     return verdict(problems, "each parameter moves the trajectory; in % of the nominal range of an observed number")
 
 
-def _moved(subject: Subject, env: Env, name: str, actions: list[Any], base: Domain) -> str | None:
+def _moved(
+    subject: Subject, env: Env, name: str, actions: list[Any], base: Domain, nominals: dict[str, Course]
+) -> str | None:
+    """Return how far a parameter moves a trajectory; ``nominals`` keeps those where it does not, played once each."""
     parameter = subject.space[name]
-    nominal: Course | None = None
+    # Where the others are nominal, too, it is the same trajectory for every parameter.
+    key = name if base else ""
     moved = {}
     distances = []
     for end, value in (("low", parameter.low), ("high", parameter.high)):
         if value == parameter.nominal:
             continue
-        nominal = nominal or Course.of(env, {**base, name: parameter.nominal}, actions, subject.seed)
+        if key not in nominals:
+            nominals[key] = Course.of(env, {**base, name: parameter.nominal}, actions, subject.seed)
+        nominal = nominals[key]
         other = Course.of(env, {**base, name: value}, actions, subject.seed)
         index = first_difference(nominal.digests, other.digests)
         if index is not None:

@@ -10,26 +10,26 @@ from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback
 
-from sim2real.domains.contract import domain_space
 from sim2real.domains.randomizers import Adaptive, Outcome, RandomizerSpec, make_randomizer
 from sim2real.domains.randomizers.base import no_success
+from sim2real.domains.space import DomainSpace
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real.evaluation.rollouts import MAX_EPISODE_STEPS
 
 
-def adaptive_randomizer(world: World, spec: RandomizerSpec) -> Adaptive | None:
+def adaptive_randomizer(world: World, space: DomainSpace, spec: RandomizerSpec) -> Adaptive | None:
     """Return the randomizer of a training if it is an adaptive one; ``None`` if it stays as it is.
 
     Args:
         world: Where the training is; one with a domain is never randomized.
+        space: The domain space of its env.
         spec: The randomizer's description.
 
     Raises:
         Sim2RealError: There is no such randomizer, or not for this world.
     """
-    with closing(world.make()) as env:
-        randomizer = make_randomizer(spec, domain_space(env))
+    randomizer = make_randomizer(spec, space)
     return randomizer if isinstance(randomizer, Adaptive) and world.domain is None else None
 
 

@@ -216,8 +216,9 @@ def make_config(
         raise Sim2RealError("overlap is for sac, td3 and tqc: ppo learns from what its present policy has collected.")
     with closing(world.make()) as env:
         check_spaces(algo, env, values)
+        space = domain_space(env)
     check_plain(randomizer, "randomizer")
-    domains = adaptive_randomizer(world, randomizer)
+    domains = adaptive_randomizer(world, space, randomizer)
     if domains is not None:
         check_outcomes(world, domains)
     if steps is None:
@@ -304,7 +305,8 @@ def _learn(
     vec_env = make_training_env(
         config.world, config.randomizer, config.hyperparameters, config.n_envs, workers=workers, address=address
     )
-    randomizer = adaptive_randomizer(config.world, config.randomizer)
+    with closing(config.world.make()) as env:
+        randomizer = adaptive_randomizer(config.world, domain_space(env), config.randomizer)
     evaluator = Evaluator(
         config.world,
         seed=derive_seed(config.seed, "evaluations of a training"),

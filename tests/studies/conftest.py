@@ -2,6 +2,7 @@
 
 import pytest
 import yaml
+from in_process import jobs_in_process
 from study_grid import GRID, LOOKS
 
 from sim2real.studies.run import run_study
@@ -12,4 +13,5 @@ def watched(tmp_path_factory):
     folder = tmp_path_factory.mktemp("watched")
     file = folder / "study.yaml"
     file.write_text(yaml.safe_dump({**GRID, **LOOKS}))
-    return run_study(file, folder / "out", workers=2)
+    with jobs_in_process():
+        return run_study(file, folder / "out")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from in_process import jobs_in_process
 from point_mass import ID, SMALL
 
 from sim2real.errors import Sim2RealError
@@ -64,7 +65,8 @@ def test_a_job_goes_on_elsewhere_when_its_machine_dies_and_comes_to_the_same(stu
     )
     assert ran.returncode == 0, ran.stderr
     assert "killed when there was" in ran.stdout
-    here = run_study(study, tmp_path / "here", workers=1)
+    with jobs_in_process():
+        here = run_study(study, tmp_path / "here")
     assert plain(json.loads((out / "results.json").read_text())) == plain(here.results)
     trained = max(
         (path for path in (out / "jobs").iterdir()), key=lambda path: RunFolder(path).read_curve()[-1]["step"]

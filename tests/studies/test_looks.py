@@ -125,7 +125,7 @@ def test_only_what_is_damaged_is_looked_at_again(watched, tmp_path, recwarn):
     assert sum("is done again, since its result is damaged" in str(warning.message) for warning in recwarn) == 2
 
 
-def test_a_film_that_fails_costs_no_verdict(tmp_path):
+def test_a_film_that_fails_costs_no_verdict(tmp_path, in_process):
     blind = {"own": {"env": ID, "kwargs": {"blind_from": 1}, "steps": 200, "hyperparameters": SMALL}}
     done = run_study(write(tmp_path, sources=blind, robustness=None), tmp_path / "out", workers=1)
     assert "result" in done.results["cells"][0]

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from in_process import jobs_in_process
 from study_grid import GRID, LOOKS, write
 
 from sim2real.studies.randomization_plots import randomization_figure
@@ -18,7 +19,8 @@ ADR = {"name": "adr", "buffer": 2, "raise_from": 0.5, "lower_from": 0.0, "step":
 def done(tmp_path_factory):
     folder = tmp_path_factory.mktemp("randomized")
     file = write(folder, targets=LOOKS["targets"], seeds=1, randomizers={"uniform": "uniform", "wide": ADR})
-    return run_study(file, folder / "out", workers=2).folder
+    with jobs_in_process():
+        return run_study(file, folder / "out").folder
 
 
 def source(done):

@@ -14,6 +14,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from in_process import InProcess
 from point_mass import ID, SMALL
 from study_grid import GRID, plan, write
 
@@ -34,7 +35,7 @@ from sim2real.studies.run import (
 from sim2real.studies.study_plots import verdict_map
 from sim2real.studies.summary import study_markdown
 from sim2real.training.folder import locked
-from sim2real.training.parallel import Report, Workers
+from sim2real.training.parallel import Report
 
 
 def without_times(results):
@@ -48,10 +49,10 @@ def without_times(results):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
-    return run_study(write(folder), folder / "out", workers=2)
+    return run_study(write(folder), folder / "out", workers=1)
 
 
-def test_cells_are_judged_as_a_transfer_is(finished, tmp_path):
+def test_cells_are_judged_as_a_transfer_is(finished, tmp_path, in_process):
     cells = finished.results["cells"]
     assert [(cell["source"], cell["target"], cell["method"], cell["steps"]) for cell in cells] == [
         ("own", "shifted", "finetune", 120),
@@ -148,7 +149,7 @@ def test_curves_that_do_not_fit_the_results_are_named_by_file_and_cell(finished,
         write_report(tmp_path)
 
 
-def test_names_may_hold_anything_that_can_be_printed(tmp_path):
+def test_names_may_hold_anything_that_can_be_printed(tmp_path, in_process):
     name = "a|b $x$ 机器人 <i>"
     file = write(tmp_path, targets={name: GRID["targets"]["far"]}, seeds=1, eval_episodes=1)
     with warnings.catch_warnings():
@@ -178,7 +179,7 @@ def times(folder):
     return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("jobs/*/seconds.json")}
 
 
-def test_what_is_finished_is_not_done_again_and_what_is_damaged_is(finished, recwarn):
+def test_what_is_finished_is_not_done_again_and_what_is_damaged_is(finished, recwarn, in_process):
     file, before = finished.folder.parent / "study.yaml", times(finished.folder)
     again = run_study(file, finished.folder, workers=1)
     assert times(finished.folder) == before
@@ -216,7 +217,7 @@ def test_what_is_finished_is_not_done_again_and_what_is_damaged_is(finished, rec
         )
 
 
-def test_a_study_whose_driver_is_killed_loses_no_finished_job_and_repeats_none(finished, tmp_path):
+def test_a_study_whose_driver_is_killed_loses_no_finished_job_and_repeats_none(finished, tmp_path, in_process):
     file, out = write(tmp_path), tmp_path / "out"
     program = (
         "from sim2real.studies.run import run_study\n"
@@ -240,7 +241,7 @@ def test_a_study_whose_driver_is_killed_loses_no_finished_job_and_repeats_none(f
     assert without_times(done.results) == without_times(finished.results)
 
 
-def test_what_a_kill_leaves_beside_a_file_does_not_block_a_job(tmp_path):
+def test_what_a_kill_leaves_beside_a_file_does_not_block_a_job(tmp_path, in_process):
     file = write(tmp_path, seeds=1, eval_episodes=1, targets={"far": GRID["targets"]["far"]})
     address = next(iter(plan_study(file).jobs))
     place = tmp_path / "out" / "jobs" / address
@@ -268,7 +269,7 @@ def test_a_worker_that_has_not_ended_yet_is_waited_for(tmp_path):
     assert (folder / "policy.zip").exists()
 
 
-def test_a_part_can_be_run_and_the_rest_later(tmp_path):
+def test_a_part_can_be_run_and_the_rest_later(tmp_path, in_process):
     file = write(tmp_path, seeds=1, eval_episodes=1)
     done = run_study(file, tmp_path / "out", only="/far/", workers=1)
     shifted, far = done.results["cells"]
@@ -285,7 +286,7 @@ def test_a_part_can_be_run_and_the_rest_later(tmp_path):
         part(whole, "moon")
 
 
-def test_a_job_that_fails_is_tried_again_and_takes_only_its_own_cell_with_it(tmp_path):
+def test_a_job_that_fails_is_tried_again_and_takes_only_its_own_cell_with_it(tmp_path, in_process):
     broken = {"env": ID, "kwargs": {"nan_at": 3}, "domain": {}}
     file = write(tmp_path, targets={"far": GRID["targets"]["far"], "broken": broken}, seeds=1, eval_episodes=1)
     done = run_study(file, tmp_path / "out", workers=1)
@@ -342,7 +343,7 @@ def test_a_folder_in_which_a_study_runs_is_refused(tmp_path):
         run_study(file, out)
 
 
-def test_a_policy_that_is_there_is_kept_with_the_study(source, tmp_path):
+def test_a_policy_that_is_there_is_kept_with_the_study(source, tmp_path, in_process):
     bundle = tmp_path / "given.zip"
     source.policy.save(bundle)
     file = write(tmp_path, sources={"given": {"policy": "given.zip"}}, seeds=1, eval_episodes=1)
@@ -359,7 +360,7 @@ def test_where_jobs_are_done_is_as_it_was_asked_for(source, tmp_path, monkeypatc
 
     def make_pool(*where):
         asked.append(where)
-        return Workers(1)
+        return InProcess(1)
 
     monkeypatch.setattr("sim2real.studies.run.make_pool", make_pool)
     there = {"there": {"policy": str(source.folder)}}

@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import cache
 
 import pytest
 from point_mass import ID, SMALL
@@ -24,9 +25,20 @@ ADAPTIVE = {
 SETTINGS = {"steps": 600, "eval_every": 200, "eval_episodes": 2, "checkpoint_every": 200, "hyperparameters": SMALL}
 
 
-@pytest.mark.parametrize("spec", ADAPTIVE.values(), ids=ADAPTIVE)
-def test_the_distribution_moves_and_what_it_became_is_kept(tmp_path, spec):
-    run = train(ID, randomizer=spec, out=tmp_path / "run", **SETTINGS)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Return the training with a randomizer, by name."""
+
+    @cache
+    def of(name):
+        return train(ID, randomizer=ADAPTIVE[name], seed=3, out=tmp_path_factory.mktemp(name) / "run", **SETTINGS)
+
+    return of
+
+
+@pytest.mark.parametrize("name", ADAPTIVE)
+def test_the_distribution_moves_and_what_it_became_is_kept(trained, name):
+    run = trained(name)
     history = RunFolder(run.folder).read_randomization()
     assert [point["step"] for point in history] == [point["step"] for point in run.curve]
     assert [point["generation"] for point in history] == sorted(point["generation"] for point in history)
@@ -35,22 +47,22 @@ def test_the_distribution_moves_and_what_it_became_is_kept(tmp_path, spec):
         assert set(point["ranges"]) == {"gain", "drift"}
         assert all(math.isfinite(number) for number in point["figures"].values())
     domains = load_policy(run.folder).metadata.domains
-    assert domains["randomizer"] == spec
+    assert domains["randomizer"] == ADAPTIVE[name]
     assert domains["state"]["generation"] == history[-1]["generation"]
     # A sweep knows what it was trained in.
-    trained = sweep(run.policy, parameters=["drift"], points=2, episodes=1).parameters[0].train
-    assert trained == pytest.approx(tuple(history[-1]["ranges"]["drift"]))
+    swept = sweep(run.policy, parameters=["drift"], points=2, episodes=1).parameters[0]
+    assert swept.train == pytest.approx(tuple(history[-1]["ranges"]["drift"]))
 
 
-@pytest.mark.parametrize("spec", ADAPTIVE.values(), ids=ADAPTIVE)
-def test_an_interrupted_run_resumes_with_the_same_distribution(tmp_path, spec):
-    config = make_config(World.of(ID), randomizer=spec, seed=3, **SETTINGS)
-    whole = run_training(config, tmp_path / "whole")
+@pytest.mark.parametrize("name", ADAPTIVE)
+def test_an_interrupted_run_resumes_with_the_same_distribution(trained, tmp_path, name):
+    config = make_config(World.of(ID), randomizer=ADAPTIVE[name], seed=3, **SETTINGS)
     with pytest.raises(KeyboardInterrupt):
-        run_training(config, tmp_path / "cut", listener=interrupt_at(550))
-    assert_same_training(whole, run_training(config, tmp_path / "cut", resume=True))
-    one, other = (tmp_path / name / "randomization.jsonl" for name in ("whole", "cut"))
-    assert one.read_bytes() == other.read_bytes()
+        run_training(config, tmp_path / "cut", listener=interrupt_at(450))
+    whole, resumed = trained(name), run_training(config, tmp_path / "cut", resume=True)
+    assert_same_training(whole, resumed)
+    one, other = ((run.folder / "randomization.jsonl").read_bytes() for run in (whole, resumed))
+    assert one == other
 
 
 def test_workers_change_nothing(tmp_path):
@@ -76,17 +88,18 @@ def test_ppo_learns_with_one_too(tmp_path):
 
 
 def test_curves_are_measured_in_all_of_the_limits(tmp_path):
+    settings = {**SETTINGS, "steps": 20}
     spec = {**ADAPTIVE["adr"], "ranges": {"gain": [0.5, 1.5]}}
-    adaptive = train(ID, randomizer=spec, out=tmp_path / "adaptive", **SETTINGS)
+    adaptive = train(ID, randomizer=spec, out=tmp_path / "adaptive", **settings)
     uniform = {"name": "uniform", "ranges": {"gain": [0.5, 1.5], "drift": [-0.5, 0.5]}}
-    other = train(ID, randomizer=uniform, out=tmp_path / "uniform", **SETTINGS)
+    other = train(ID, randomizer=uniform, out=tmp_path / "uniform", **settings)
     assert adaptive.curve[0] == other.curve[0]  # the same weights in the same episodes
 
 
-def test_tensorboard_shows_ranges_and_figures(tmp_path):
+def test_tensorboard_shows_ranges_and_figures(trained):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    run = train(ID, randomizer=ADAPTIVE["adr"], out=tmp_path / "run", **SETTINGS)
+    run = trained("adr")
     events = EventAccumulator(str(run.folder / "tensorboard"))
     events.Reload()
     tags = set(events.Tags()["scalars"])
@@ -132,8 +145,8 @@ def test_what_cannot_be_adapted_is_refused_before_anything_is_written(tmp_path, 
     assert not (tmp_path / "run").exists()
 
 
-def test_a_description_is_part_of_the_run(tmp_path):
-    run = train(ID, randomizer=ADAPTIVE["adr"], out=tmp_path / "run", **SETTINGS)
+def test_a_description_is_part_of_the_run(trained):
+    run = trained("adr")
     assert json.loads(json.dumps(load_policy(run.folder).metadata.domains["randomizer"])) == ADAPTIVE["adr"]
     with pytest.raises(Sim2RealError, match=r"its randomizer.step is 0.1, not 0.2"):
-        train(ID, randomizer={**ADAPTIVE["adr"], "step": 0.2}, resume=True, out=tmp_path / "run", **SETTINGS)
+        train(ID, randomizer={**ADAPTIVE["adr"], "step": 0.2}, seed=3, resume=True, out=run.folder, **SETTINGS)

@@ -189,7 +189,7 @@ def test_surely_less_needs_episodes_and_a_difference():
     assert not surely_less([1.0] * 5, [1.0] * 5)
 
 
-def test_a_transfer_says_what_was_chosen_in_how_many_seeds(sources, tmp_path):
+def test_a_transfer_says_what_was_chosen_in_how_many_seeds(sources, tmp_path, in_process):
     found = transfer(
         sources["sac"], target=INVERTED, method="auto", steps=100, seeds=2, hyperparameters=SMALL, out=tmp_path / "out"
     )

@@ -92,7 +92,7 @@ def test_it_beats_zero_shot(sources, tmp_path):
     assert lead_over_zero_shot(method, sources["sac"], tmp_path, steps=400) > 1.0
 
 
-def test_a_finished_transfer_is_taken_up(sources, tmp_path):
+def test_a_finished_transfer_is_taken_up(sources, tmp_path, in_process):
     def go():
         settings = {**SMALL, "frozen": ["hidden_1"]}
         options = {"steps": 60, "seeds": 1, "eval_episodes": 2, "resume": True, "out": tmp_path / "out"}

@@ -133,7 +133,7 @@ def test_it_beats_zero_shot(sources, tmp_path, monkeypatch, method, drift, steps
     assert lead_over_zero_shot(method, sources["sac"], tmp_path, steps=steps, world=world) > gain
 
 
-def test_source_steps_are_counted(sources, tmp_path):
+def test_source_steps_are_counted(sources, tmp_path, in_process):
     settings = {**SMALL, "collected": 500}
     options = {"steps": 70, "seeds": 1, "eval_episodes": 2, "out": tmp_path / "out"}
     found = transfer(sources["sac"], target=SHIFTED, method="replay-mix", hyperparameters=settings, **options)

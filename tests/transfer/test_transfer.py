@@ -29,7 +29,7 @@ SHIFTED = {"gain": 0.5, "drift": 0.2}
 def carried(source, tmp_path_factory):
     out = tmp_path_factory.mktemp("transfer") / "out"
     settings = {"hyperparameters": {**SMALL, "critic_warmup": 60}, "eval_episodes": 20, "eval_every": 100}
-    return transfer(source.policy, target=SHIFTED, steps=400, seeds=3, out=out, **settings)
+    return transfer(source.policy, target=SHIFTED, steps=400, seeds=3, workers=1, out=out, **settings)
 
 
 def fine_tuning_learner(source, world, **overrides):
@@ -88,7 +88,7 @@ def test_an_arm_is_an_ordinary_run_whose_policy_can_be_evaluated(carried):
     assert there.success_rate > 0.5
 
 
-def test_a_killed_transfer_resumes_with_the_same_result(source, carried, tmp_path):
+def test_a_killed_transfer_resumes_with_the_same_result(source, carried, tmp_path, in_process):
     settings = {"hyperparameters": {**SMALL, "critic_warmup": 60}, "eval_episodes": 20, "eval_every": 100}
     arguments = {"target": SHIFTED, "steps": 400, "seeds": 3, "out": carried.folder, **settings}
     (carried.folder / "result.json").unlink()
@@ -216,7 +216,7 @@ def test_fine_tuning_resumes_with_the_same_curve_wherever_it_is_cut(source, tmp_
     assert_same_training(whole, go("cut", resume=True))
 
 
-def test_fine_tuning_an_already_good_policy_keeps_its_jumpstart(source, tmp_path):
+def test_fine_tuning_an_already_good_policy_keeps_its_jumpstart(source, tmp_path, in_process):
     result = transfer(
         source.policy, target={}, steps=200, seeds=2, out=tmp_path / "out", hyperparameters=SMALL, eval_episodes=10
     ).result
@@ -240,7 +240,7 @@ def test_other_algorithms_fine_tune_too(tmp_path, algo):
     assert any("actor" in name or "action_net" in name for name in moved)
 
 
-def test_zero_shot_is_judged_against_scratch_and_takes_no_target_steps(source, tmp_path):
+def test_zero_shot_is_judged_against_scratch_and_takes_no_target_steps(source, tmp_path, in_process):
     result = transfer(
         source.policy,
         target=SHIFTED,
@@ -316,7 +316,7 @@ def test_statistics_that_there_are_none_of_cannot_be_blended():
     FineTune(normalizer="blend").check(config, {"normalize_observation": True})
 
 
-def test_nan_from_the_target_is_named_and_nothing_is_left(source, tmp_path):
+def test_nan_from_the_target_is_named_and_nothing_is_left(source, tmp_path, in_process):
     message = refused(source, tmp_path / "out", kwargs={"nan_at": 7}, seeds=1)
     assert message == (
         "observation is nan in channel 0 at step 7 of episode 1 of tests/PointMass-v0 "
@@ -329,7 +329,7 @@ def test_every_method_can_be_found_by_its_name():
         assert find_method(name).name == name
 
 
-def test_an_interruption_keeps_the_arms_that_are_finished(source, tmp_path, monkeypatch):
+def test_an_interruption_keeps_the_arms_that_are_finished(source, tmp_path, monkeypatch, in_process):
     module = importlib.import_module("sim2real.transfer.transfer")
     arguments = {"target": SHIFTED, "steps": 60, "seeds": 1, "out": tmp_path / "out", "eval_episodes": 2}
     arguments["hyperparameters"] = {**SMALL, "learning_starts": 20}
