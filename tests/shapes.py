@@ -106,3 +106,35 @@ def fresh_policy(algo, world, seed=0, normalize=True, gain=1.0, **hyperparameter
 def observations(space, count=200, seed=1):
     """Return observations that are all over a space."""
     return np.random.default_rng(seed).uniform(space.low, space.high, (count, *space.shape)).astype(np.float32)
+
+
+class TwoJoints(gym.Env):
+    """A hand that two joints drive to the origin; in the other body they are swapped, and one turns the other way."""
+
+    TURN = np.array([[0.0, -1.0], [1.0, 0.0]])
+
+    def __init__(self, turned=False):
+        self._turn = self.TURN if turned else np.eye(2)
+        self.observation_space = gym.spaces.Box(-3.0, 3.0, (4,), np.float32)
+        self.action_space = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
+        self.observation_channels = (
+            Channel(name="hand", width=2, unit="m", low=-3.0, high=3.0),
+            Channel(name="joint_position", width=2, unit="rad", low=-3.0, high=3.0, of_body=True),
+        )
+        self.action_channels = (Channel(name="joints", width=2, unit="1", low=-1.0, high=1.0, of_body=True),)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._joints = self.np_random.uniform(-1.0, 1.0, 2)
+        return self._observe(), {}
+
+    def _observe(self):
+        return np.concatenate((self._turn @ self._joints, self._joints)).astype(np.float32)
+
+    def step(self, action):
+        self._joints = np.clip(self._joints + 0.3 * np.clip(action, -1.0, 1.0), -3.0, 3.0)
+        return self._observe(), -float(np.linalg.norm(self._joints)), False, False, {}
+
+
+gym.register("tests/TwoJoints-v0", entry_point=TwoJoints, max_episode_steps=10)
+JOINTS = "shapes:tests/TwoJoints-v0"

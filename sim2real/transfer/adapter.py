@@ -55,8 +55,8 @@ class Adapter(Freeze):
     }
 
     aligned: int | None = None
-    """Target steps that the map is aligned with; a fifth of the budget, at most 1,000, if ``None``."""
-    rounds: int = 3
+    """Target steps that the map is aligned with; a fifth of the budget, at most 600, if ``None``."""
+    rounds: int = 2
     """How often, at even distances."""
     collected: int = 6_000
     """Source steps that say what actions do there."""
@@ -112,7 +112,7 @@ class Adapter(Freeze):
         return [Alignment(self, source, there, translation.space_map, when), *callbacks]
 
     def _aligned(self, steps: int) -> int:
-        return min(steps // 5, 1_000) if self.aligned is None else self.aligned
+        return min(steps // 5, 600) if self.aligned is None else self.aligned
 
     def _between(self, policy: Policy) -> Sequence[str]:
         """Return the names of the layers between the first and the last one."""
@@ -200,11 +200,11 @@ class Alignment(BaseCallback):
 
 
 def observed(source: Policy, steps: int, seed: int) -> Steps:
-    """Return steps of a source policy in its world, with noise on its actions."""
+    """Return steps of a source policy in its world, in the nominal domain, with noise on its actions."""
     space: Any = source.action_space
     half, rng = 0.5 * (space.high - space.low), np.random.default_rng(seed)
     parts = []
-    with closing(source_env(source)) as envs:
+    with closing(source_env(source.described(replace(source.metadata, domains=None)))) as envs:
         envs.seed(seed)
         before: Any = envs.reset()
         for _ in range(-(-steps // envs.num_envs)):

@@ -10,13 +10,15 @@ are sought such that actions have the same effects. With forward models of the e
 to source steps and f'(y, u) ≈ c(y⁺) − c(y) fitted to target steps, and g(x_l) ≈ c(x), which says what the learned
 numbers x_l go with in the source, they minimize over target steps
 
-    E |w (f'(y, B v + b) − f(A y + a, v))|² + E |w_g (g(x_l) − c(y))|² + E |(|x_l − μ| / σ − 2)₊|² + ρ |B|²
+    E |w (f'(y, B v + b) − f(A y + a, v))|² + E |w_g (g(x_l) − c(y))|² + E |far(x_l)|² + ρ |B|²
 
-where v is what the source policy says of A y + a, with noise. The last but one keeps the learned numbers where the
-source has been. w and w_g weigh a channel by how well the models predict it. This is dynamics consistency without the
-cycle, of Zhang et al. (2021), "Learning cross-domain correspondence for control with dynamics cycle-consistency", whose
-maps are networks; affine ones need some hundred target steps, and vanish in the first and the last layer of the policy
-(:mod:`~sim2real.transfer.translate`).
+where v is what the source policy says of A y + a, with noise, and far says by how much, in standard deviations, the
+learned numbers are outside of where the source has been. w and w_g weigh a channel by how well the models predict it.
+What changes at a rate changes at the same one in both bodies: a channel in U/s has the matrix of that in U.
+
+This is dynamics consistency without the cycle, of Zhang et al. (2021), "Learning cross-domain correspondence for
+control with dynamics cycle-consistency", whose maps are networks; affine ones need some hundred target steps, and
+vanish in the first and the last layer of the policy (:mod:`~sim2real.transfer.translate`).
 
 Actions are scaled to [−1, 1]; where they are squashed by a tanh, B acts before it, as in the translated policy.
 """
@@ -25,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -42,10 +44,11 @@ _BATCH = 256
 _WEIGHT_DECAY = 1e-2
 _RATE = 1e-2
 _NOISE = 0.5
-"""Standard deviation of the noise on what the source policy says, before any tanh."""
+"""Standard deviation of the noise on the source policy's actions; all of their range has to be heard of."""
 _SMALL = 1e-2
 """ρ."""
-_EDGE = 1e-3
+_EDGE = 0.05
+"""How near to their bounds actions are taken back through the tanh."""
 
 
 class Steps(NamedTuple):
@@ -80,6 +83,26 @@ def trusted(part: Part) -> Trusted:
     rows = np.flatnonzero(alone)
     columns = (part.matrix[rows] != 0.0).argmax(axis=1)
     return Trusted(rows, columns, part.matrix[rows, columns], part.offset[rows])
+
+
+def rates(part: Part) -> list[tuple[slice, slice, slice, slice]]:
+    """Return which of the body's numbers are rates of which others, by their units, as rad/s of rad.
+
+    Returns:
+        Of each pair where the policy reads the number and its rate, and where the env shows them.
+    """
+    found = []
+    for channel in part.wanted.channels:
+        for other in part.wanted.channels:
+            names = {given.name: given for given in part.given.channels}
+            if not (channel.of_body and other.of_body and other.unit == f"{channel.unit}/s"):
+                continue
+            if channel.width == other.width and {channel.name, other.name} <= set(names):
+                sides = [(part.wanted, (channel, other)), (part.given, (names[channel.name], names[other.name]))]
+                if sides[1][1][0].width == sides[1][1][1].width:
+                    places = [numbers.place(one) for numbers, pair in sides for one in pair]
+                    found.append((places[0], places[1], places[2], places[3]))
+    return found
 
 
 def of_body(numbers: Numbers) -> NDArray[np.bool_]:
@@ -173,35 +196,44 @@ def _align(policy: Policy, space_map: SpaceMap, source: Steps, target: Steps, up
     shift = torch.where(fresh, mean - encoder @ y.mean(0), shift)
     encoder.requires_grad_(), shift.requires_grad_(), decoder.requires_grad_()
     optimizer = torch.optim.Adam([encoder, shift, decoder], lr=_RATE)
+    rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     held = torch.from_numpy(seen.matrix).float(), shift.detach().clone()
     gone = torch.from_numpy(~(seen.matrix.any(axis=1) | seen.constant)) & ~learned
+    low, high = x.min(0).values, x.max(0).values
+    pairs = rates(seen)
+
+    def encoding() -> tuple[Tensor, Tensor]:
+        matrix, offset = torch.where(free, encoder, held[0]), torch.where(learned, shift, held[1])
+        for number, rate, shown, shown_rate in pairs:
+            matrix[rate, :], offset[rate] = 0.0, 0.0
+            matrix[rate, shown_rate] = matrix[number, shown].clone()
+        return matrix, offset
+
     for _ in range(updates):
         now = y[torch.randint(len(y), (_BATCH,))]
-        matrix = torch.where(free, encoder, held[0])
-        read = now @ matrix.T + torch.where(learned, shift, held[1])
+        matrix, start = encoding()
+        read = now @ matrix.T + start
         read = torch.where(gone, mean, read)
         with torch.no_grad():
-            meant = _said(policy, read, squashed)
-            meant = meant + _NOISE * torch.randn_like(meant)
-        taken, done = meant @ decoder.T + bias, meant
-        if squashed:
-            taken, done = torch.tanh(taken), torch.tanh(done)
-        else:
-            taken, done = taken.clamp(-1.0, 1.0), done.clamp(-1.0, 1.0)
+            done = _acted(policy, read)
+            done = (done + _NOISE * torch.randn_like(done)).clamp(_EDGE - 1.0, 1.0 - _EDGE)
+            meant = torch.atanh(done) if squashed else done
+        taken = meant @ decoder.T + bias
+        taken = torch.tanh(taken) if squashed else taken.clamp(-1.0, 1.0)
         apart = effect_there.predict(torch.cat((now, taken), 1)) - effect.predict(torch.cat((read, done), 1))
         loss = (weight * (apart / effect.says.std).square()).mean()
         loss = loss + _SMALL * decoder.square().mean()
         if goes_with is not None:
             own = read[:, learned]
             strange = goes_with(own) - goes_with.says(told(now))
-            far = ((own - mean[learned]).abs() / std[learned] - 2.0).clamp(min=0.0)
+            far = torch.maximum(low[learned] - own, own - high[learned]).clamp(min=0.0) / std[learned]
             loss = loss + (goes_with.weight * strange.square()).mean() + far.square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        rate.step()
     with torch.no_grad():
-        read_by = torch.where(free, encoder, held[0]).double().numpy()
-        offsets = torch.where(learned, shift, held[1]).double().numpy()
+        read_by, offsets = (part.double().numpy() for part in encoding())
         said_by = _unscaled(decoder.double().numpy(), part)
     return SpaceMap(
         replace(seen, matrix=read_by, offset=offsets, links=_learned_links(seen)),
@@ -223,13 +255,11 @@ def _unscaled(matrix: Array, part: Part) -> Array:
     return found
 
 
-def _said(policy: Policy, observations: Tensor, squashed: bool) -> Tensor:
-    """Return what the last layer of a policy says, in scaled actions."""
-    space = policy.action_space
+def _acted(policy: Policy, observations: Tensor) -> Tensor:
+    """Return the actions of a policy, scaled to [−1, 1]."""
+    space: Any = policy.action_space
     actions = policy.predict(observations.numpy())
-    scaled = 2.0 * (actions - space.low) / (space.high - space.low) - 1.0  # type: ignore[attr-defined]
-    found = torch.from_numpy(scaled.astype(np.float32))
-    return torch.atanh(found.clamp(_EDGE - 1.0, 1.0 - _EDGE)) if squashed else found
+    return torch.from_numpy((2.0 * (actions - space.low) / (space.high - space.low) - 1.0).astype(np.float32))
 
 
 def _learned_links(part: Part) -> tuple[Link, ...]:

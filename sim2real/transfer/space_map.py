@@ -76,6 +76,11 @@ class Numbers:
         ends = np.cumsum([0, *(channel.width for channel in self.channels)])
         return {channel.name: int(start) for channel, start in zip(self.channels, ends, strict=False)}
 
+    def place(self, channel: Channel) -> slice:
+        """Return where a channel stands."""
+        start = self.starts[channel.name]
+        return slice(start, start + channel.width)
+
     @classmethod
     def of(cls, kind: str, space: spaces.Space[Any], channels: Sequence[Channel] | None, side: str) -> Numbers:
         """Describe a space.
@@ -281,7 +286,7 @@ class _Builder:
         shift: Array | float = 0.0,
     ) -> Link:
         """Link a channel with one that measures the same, but for a factor and a shift in its own unit."""
-        rows, columns = self._place(self._wanted, wanted), self._place(self._given, given)
+        rows, columns = self._wanted.place(wanted), self._given.place(given)
         if elements is not None:
             chosen = np.zeros((wanted.width, given.width))
             for row, column in enumerate(elements):
@@ -365,8 +370,8 @@ class _Builder:
         if source is None:
             if offset is None:
                 raise Sim2RealError(f"{where}: say where it comes from (from: NAME), or that it is null.")
-            self._offset[self._place(self._wanted, wanted)] = offset
-            self._constant[self._place(self._wanted, wanted)] = True
+            self._offset[self._wanted.place(wanted)] = offset
+            self._constant[self._wanted.place(wanted)] = True
             return self._link("constant", wanted, [], _list(entry["offset"]))
         return self._sum(wanted, source, np.zeros(wanted.width) if offset is None else offset, where)
 
@@ -374,7 +379,7 @@ class _Builder:
         """Make a channel the weighted sum of others, number by number."""
         if not isinstance(source, Mapping) or not source:
             raise Sim2RealError(f"{where}: from = {source!r} must be a channel's name, or weights by name.")
-        rows, givers = self._place(self._wanted, wanted), []
+        rows, givers = self._wanted.place(wanted), []
         for name, weight in source.items():
             giver = self._giver(name)
             if not _is_number(weight) or weight == 0.0:
@@ -384,7 +389,7 @@ class _Builder:
                     f"{where}: {name} has {giver.width} numbers and {wanted.name} {wanted.width}; a sum needs equal "
                     f"widths."
                 )
-            self._matrix[rows, self._place(self._given, giver)] = weight * np.eye(wanted.width)
+            self._matrix[rows, self._given.place(giver)] = weight * np.eye(wanted.width)
             givers.append(giver)
         self._offset[rows] = offset
         terms = " ".join(f"{'+' if weight > 0 else '−'} {abs(weight):g} {name}" for name, weight in source.items())
@@ -407,11 +412,6 @@ class _Builder:
         if name not in self._givers:
             raise unknown_name(f"{self._kind} channel of {self._owners[1]}", name, self._givers)
         return self._givers[name]
-
-    @staticmethod
-    def _place(numbers: Numbers, channel: Channel) -> slice:
-        start = numbers.starts[channel.name]
-        return slice(start, start + channel.width)
 
     def _same_place(self, wanted: Channel, given: Channel) -> bool:
         return wanted.name == given.name and self._wanted.starts[wanted.name] == self._given.starts[given.name]
