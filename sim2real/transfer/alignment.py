@@ -12,9 +12,9 @@ numbers x_l go with in the source, they minimize over target steps
 
     E |w (f'(y, B v + b) − f(A y + a, v))|² + E |w_g (g(x_l) − c(y))|² + E |far(x_l)|² + ρ |B|²
 
-where v is what the source policy says of A y + a, with noise, and far says by how much, in standard deviations, the
-learned numbers are outside of where the source has been. w and w_g weigh a channel by how well the models predict it.
-What changes at a rate changes at the same one in both bodies: a channel in U/s has the matrix of that in U.
+where v is what the source policy says of A y + a, with noise, and far = (|x_l − μ|/σ − 2)₊ is 0 where the source has
+mostly been: elsewhere its policy was never asked. w and w_g weigh a channel by how well the models predict it. What
+changes at a rate changes at the same one in both bodies: a channel in U/s has the matrix of that in U.
 
 This is dynamics consistency without the cycle, of Zhang et al. (2021), "Learning cross-domain correspondence for
 control with dynamics cycle-consistency", whose maps are networks; affine ones need some hundred target steps, and
@@ -47,6 +47,8 @@ _NOISE = 0.5
 """Standard deviation of the noise on the source policy's actions; all of their range has to be heard of."""
 _SMALL = 1e-2
 """ρ."""
+_WITHIN = 2.0
+"""Standard deviations around the mean of the source, in which learned numbers should stay."""
 _EDGE = 0.05
 """How near to their bounds actions are taken back through the tanh."""
 
@@ -199,7 +201,6 @@ def _align(policy: Policy, space_map: SpaceMap, source: Steps, target: Steps, up
     rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     held = torch.from_numpy(seen.matrix).float(), shift.detach().clone()
     gone = torch.from_numpy(~(seen.matrix.any(axis=1) | seen.constant)) & ~learned
-    low, high = x.min(0).values, x.max(0).values
     pairs = rates(seen)
 
     def encoding() -> tuple[Tensor, Tensor]:
@@ -226,7 +227,7 @@ def _align(policy: Policy, space_map: SpaceMap, source: Steps, target: Steps, up
         if goes_with is not None:
             own = read[:, learned]
             strange = goes_with(own) - goes_with.says(told(now))
-            far = torch.maximum(low[learned] - own, own - high[learned]).clamp(min=0.0) / std[learned]
+            far = ((own - mean[learned]).abs() / std[learned] - _WITHIN).clamp(min=0.0)
             loss = loss + (goes_with.weight * strange.square()).mean() + far.square().mean()
         optimizer.zero_grad()
         loss.backward()
