@@ -21,6 +21,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.noise import ActionNoise, NormalActionNoise, VectorizedActionNoise
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from sim2real.deployment.policy import Policy
@@ -37,7 +38,7 @@ from sim2real.transfer.space_map import SpaceMap
 from sim2real.transfer.translate import Translation, translate
 
 _NOISE = 0.5
-"""Standard deviation of the noise on the source policy's actions while it is observed, in halves of their range."""
+"""Standard deviation of the noise on actions while what they do is observed, in halves of their range."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +143,7 @@ class Alignment(BaseCallback):
         self._map, self._rounds = space_map, 0
         self._parts: list[Steps] = []
         self._before: NDArray[Any] | None = None
+        self._own_noise: ActionNoise | None = None
 
     def state(self) -> dict[str, Any]:
         """Return steps and map; see :class:`~sim2real.training.checkpoint.Companion`."""
@@ -165,6 +167,15 @@ class Alignment(BaseCallback):
 
     def close(self) -> None:
         """Nothing here is open."""
+
+    def _on_training_start(self) -> None:
+        self._own_noise = getattr(self.model, "action_noise", None)
+
+    def _on_rollout_start(self) -> None:
+        learner = self.model
+        if isinstance(learner, OffPolicyAlgorithm):  # a policy that is sure of itself shows little of what actions do
+            observing = learner.num_timesteps < self._when[-1]
+            learner.action_noise = _noise(learner) if observing else self._own_noise
 
     def _on_step(self) -> bool:
         if self._rounds < len(self._when):
@@ -197,6 +208,12 @@ class Alignment(BaseCallback):
         """Return observations as the env gives them; those that the learner sees may be normalized."""
         normalize = self.model.get_vec_normalize_env()
         return np.array(seen if normalize is None else normalize.get_original_obs())
+
+
+def _noise(learner: OffPolicyAlgorithm) -> VectorizedActionNoise:
+    shape = learner.action_space.shape
+    assert shape is not None
+    return VectorizedActionNoise(NormalActionNoise(np.zeros(shape), np.full(shape, _NOISE)), learner.n_envs)
 
 
 def observed(source: Policy, steps: int, seed: int) -> Steps:
