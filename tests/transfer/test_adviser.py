@@ -224,9 +224,9 @@ def test_the_env_that_is_given_is_the_source_of_a_policy_that_names_none(sources
         ),
         (
             {"steps": 2000, "kwargs": {"width": 3}},
-            "the policy does not fit the env: observation shape is (2,) in the policy, (3,) in the env. Transfer "
-            "between different spaces needs a heterogeneous method, and this version has none: zero-shot and finetune "
-            "carry a policy only between equal spaces; train from scratch there, or choose an env whose spaces match.",
+            "the policy does not fit the env: observation shape is (2,) in the policy, (3,) in the env. A policy is "
+            "carried into other spaces by sim2real transfer --method graft (or another that can, see "
+            "docs/transfer.md); sim2real map shows which number becomes which.",
         ),
     ],
 )
