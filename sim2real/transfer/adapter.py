@@ -104,13 +104,7 @@ class Adapter(Freeze):
         when = [round(steps * (number + 1) / self.rounds) for number in range(self.rounds)]
         if isinstance(learner, OffPolicyAlgorithm):
             learner.learning_starts = when[0]
-        there = Interface(
-            translation.policy.observation_space,
-            translation.policy.action_space,
-            translation.policy.metadata.observation_channels,
-            translation.policy.metadata.action_channels,
-        )
-        return [Alignment(self, source, there, translation.space_map, when), *callbacks]
+        return [Alignment(self, source, translation.policy.interface, translation.space_map, when), *callbacks]
 
     def _aligned(self, steps: int) -> int:
         return min(steps // 5, 600) if self.aligned is None else self.aligned

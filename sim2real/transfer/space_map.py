@@ -156,17 +156,6 @@ class Part:
     """Shape (wanted,): where a row of zeros has an offset that the user gave."""
     links: tuple[Link, ...]
 
-    @property
-    def is_identity(self) -> bool:
-        """Whether the two are the same."""
-        return (
-            self.matrix.shape[0] == self.matrix.shape[1]
-            and np.array_equal(self.matrix, np.eye(len(self.matrix)))
-            and not self.offset.any()
-            and self.wanted.choices == self.given.choices
-            and (self.kind == "observation" or _same_bounds(self.wanted, self.given))
-        )
-
 
 @dataclass(frozen=True, eq=False)
 class SpaceMap:
@@ -176,11 +165,6 @@ class SpaceMap:
     action: Part
     warnings: tuple[str, ...]
     """What a match by position costs."""
-
-    @property
-    def is_identity(self) -> bool:
-        """Whether the spaces are the same."""
-        return self.observation.is_identity and self.action.is_identity
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is to be known of it, JSON-plain: what becomes of each channel, and the warnings."""
@@ -467,10 +451,6 @@ def interpolation(wanted: int, given: int) -> Array:
         return np.ones((wanted, 1))
     places = np.linspace(0.0, given - 1.0, wanted) if wanted > 1 else np.array([0.5 * (given - 1)])
     return np.maximum(0.0, 1.0 - np.abs(places[:, None] - np.arange(given)))
-
-
-def _same_bounds(numbers: Numbers, others: Numbers) -> bool:
-    return np.array_equal(numbers.low, others.low) and np.array_equal(numbers.high, others.high)
 
 
 def _is_number(value: Any) -> bool:
