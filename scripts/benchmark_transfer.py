@@ -5,7 +5,7 @@
     python scripts/benchmark_transfer.py --only 'reach/*' # some cells, as sim2real study takes them
     python scripts/benchmark_transfer.py --render         # only the tables, from what is kept and finished
 
-scripts/studies/transfer.yaml is the study. It is run seed by seed, so that a seed whose curves are kept in
+scripts/studies/transfer.yaml is the study. It is run seed by seed, and a cell whose curves of a seed are kept in
 docs/results/transfer.json, of the same study, is not run again. The tables go into docs/transfer.md.
 """
 
@@ -28,7 +28,7 @@ from sim2real.evaluation.metrics import Curves, arm_curves, steps_to_reach, thre
 from sim2real.evaluation.statistics import mean_interval
 from sim2real.files import read_jsonl, read_yaml, write_atomic
 from sim2real.studies.numbers import interval, number
-from sim2real.studies.run import run_study
+from sim2real.studies.run import part, plan_study, run_study
 from sim2real.studies.summary import SHORT_WORDS, percent
 from sim2real.transfer.auto import Auto
 from sim2real.transfer.scratch import Scratch
@@ -62,12 +62,15 @@ def main() -> None:
     make_importable(REPOSITORY)
     study, file = read_yaml(args.study), args.docs / "results" / "transfer.json"
     kept = read_kept(file, study)
+    titles = [cell.title for cell in part(plan_study(args.study), args.only).cells]
     for seed in range(args.seeds or study["seeds"]):
         out = args.out / f"seed_{seed}"
-        if not args.render and not (args.only == "*" and seed in complete_seeds(kept)):
+        done = [title for title, arms in kept.items() if all(str(seed) in seeds for seeds in arms.values())]
+        if not args.render and not set(titles) <= set(done):
             own = args.study.with_name(f".{args.study.stem}-{seed}.yaml")  # beside it, for its relative paths
+            exclude = [*study.get("exclude", []), *map(labels_of, done)]
             try:
-                write_atomic(own, yaml.safe_dump({**study, "seeds": [seed]}, sort_keys=False))
+                write_atomic(own, yaml.safe_dump({**study, "seeds": [seed], "exclude": exclude}, sort_keys=False))
                 run_study(own, out, only=args.only, workers=args.workers, progress=sys.stderr.isatty())
             finally:
                 own.unlink(missing_ok=True)
@@ -92,10 +95,10 @@ def read_kept(file: Path, study: Mapping[str, Any]) -> Kept:
     return curves
 
 
-def complete_seeds(kept: Kept) -> set[int]:
-    """Return the seeds that every arm of every cell has."""
-    found = [{int(seed) for seed in seeds} for arms in kept.values() for seeds in arms.values()]
-    return set.intersection(*found) if found else set()
+def labels_of(title: str) -> dict[str, Any]:
+    """Return an entry of ``exclude`` that leaves out one cell."""
+    source, randomizer, target, method, steps = split(title)
+    return {"source": source, "randomizer": randomizer, "target": target, "method": method, "steps": steps}
 
 
 def finished_points(out: Path) -> Iterator[dict[str, Any]]:
