@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmark_transfer import REPOSITORY, RUNS, STUDY, Kept, judged, points_of, read_kept, split
+from benchmark_transfer import RUNS, STUDY
+from kept_curves import REPOSITORY, Kept, as_table, judged, points_of, read_kept, split
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from world_runs import DOCS, replace_part
@@ -287,11 +288,6 @@ def mistakes(pairs: Sequence[Known], said: Sequence[float]) -> str:
     lines = [["wrong about", "verdict", "probability"], ["---"] * 3]
     lines += [[cell, SHORT_WORDS[verdicts[cell]], f"{p:.2f}"] for cell, p in wrong.items()]
     return as_table(lines)
-
-
-def as_table(lines: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown."""
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def reliability(said: Sequence[float], pays: Sequence[bool]) -> Figure:

@@ -3,14 +3,18 @@
 import gymnasium as gym
 import numpy as np
 
+from sim2real.domains.channels import Channel, channel_box
 from sim2real.domains.space import DomainSpace, Parameter
+
+SIDE = (Channel(name="side", width=1, unit="1", low=-1.0, high=1.0),)
 
 
 class Spot(gym.Env):
     """Gives (36, 40, 1), the smallest picture that the convolutions read; the action is the side, in [-1, 1].
 
     Args:
-        form: ``"picture"``, ``"first"`` with the channels first, or ``"dict"`` with a number beside it.
+        form: ``"picture"``, ``"first"`` with the channels first, ``"dict"`` with a number beside it, or ``"state"``,
+            the side itself, which the others tell a teacher.
         height: Of the picture, 36 at least for convolutions.
     """
 
@@ -24,6 +28,11 @@ class Spot(gym.Env):
         picture = gym.spaces.Box(0, 255, shape, np.uint8)
         number = gym.spaces.Box(-9.0, 9.0, (1,), np.float32)
         self.observation_space = gym.spaces.Dict({"view": picture, "clock": number}) if form == "dict" else picture
+        if form == "state":
+            self.observation_space = channel_box(SIDE)
+            self.observation_channels = SIDE
+        else:
+            self.privileged_channels = SIDE
         self.action_space = gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
         self._domain = self.domain_space.nominal()
 
@@ -45,9 +54,14 @@ class Spot(gym.Env):
         picture = np.zeros((self._height, 40, 1), np.uint8)
         row, column = self.np_random.integers(4, 24), self.np_random.integers(2, 10) + 20 * self._side
         picture[row : row + 8, column : column + 8] = int(self._domain["brightness"])
+        if self.form == "state":
+            return self.privileged_observation()
         if self.form == "dict":
             return {"view": picture, "clock": np.array([self._steps - 4.0], np.float32)}
         return picture.transpose(2, 0, 1) if self.form == "first" else picture
+
+    def privileged_observation(self):
+        return np.array([2.0 * self._side - 1.0], np.float32)
 
     def step(self, action):
         self._steps += 1

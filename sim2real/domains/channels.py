@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from gymnasium import spaces
+
 from sim2real.errors import Sim2RealError
 
 
@@ -54,3 +57,10 @@ def element_name(channels: Sequence[Channel] | None, index: int) -> str:
             return f"{channel.name}[{index - start}] (channel {index})"
         start += channel.width
     return f"channel {index}"
+
+
+def channel_box(channels: Sequence[Channel]) -> spaces.Box:
+    """Return the space of a vector of channels, ``Box`` of float32."""
+    widths = [channel.width for channel in channels]
+    low, high = (np.repeat([getattr(c, side) for c in channels], widths).astype(np.float32) for side in ("low", "high"))
+    return spaces.Box(low, high, dtype=np.float32)

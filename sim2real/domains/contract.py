@@ -3,8 +3,9 @@
 Nothing beyond Gymnasium is required to train, evaluate and transfer. An env that can be randomized from inside offers
 ``domain_space``, ``set_domain(domain)`` and ``get_domain()``, honours ``reset(options={"domain": ...})`` and reports
 ``info["domain"]``. Optionally some of its parameters can change during an episode (``live_parameters``,
-``change_domain(changes)``), it names its numbers (``observation_channels``, ``action_channels``) and ships targets
-(``targets_file``).
+``change_domain(changes)``), it names its numbers (``observation_channels``, ``action_channels``), ships targets
+(``targets_file``) and tells a teacher what the simulator knows and its sensors do not show (``privileged_channels``,
+``privileged_observation()``).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 
-from sim2real.domains.channels import Channel
+from sim2real.domains.channels import Channel, channel_box
 from sim2real.domains.space import Domain, DomainSpace
 from sim2real.errors import unknown_name
 
@@ -93,11 +94,30 @@ class Interface(NamedTuple):
     action: gym.Space[Any]
     observation_channels: tuple[Channel, ...] | None = None
     action_channels: tuple[Channel, ...] | None = None
+    privileged_channels: tuple[Channel, ...] | None = None
+
+    def as_teacher(self) -> Interface:
+        """Return the interface of a teacher, which reads what the simulator knows where the env tells it."""
+        if self.privileged_channels is None:
+            return self
+        read = channel_box(self.privileged_channels)
+        return Interface(read, self.action, self.privileged_channels, self.action_channels)
 
 
 def interface(env: Env) -> Interface:
     """Return the interface of an env."""
-    return Interface(env.observation_space, env.action_space, observation_channels(env), action_channels(env))
+    sides = env.observation_space, env.action_space
+    return Interface(*sides, observation_channels(env), action_channels(env), privileged_channels(env))
+
+
+def privileged_channels(env: Env) -> tuple[Channel, ...] | None:
+    """Return the named channels of what a teacher reads in place of the observation, or ``None`` where there is none.
+
+    The numbers themselves are what the env's ``privileged_observation()`` returns, an array of float32 of that width,
+    at any time between ``reset`` and ``close``; asking for it changes nothing.
+    """
+    channels = _attribute(env, "privileged_channels", None)
+    return None if channels is None else tuple(channels)
 
 
 def targets_file(env: Env) -> str | None:

@@ -22,9 +22,9 @@ from sim2real.studies.study import Faults, Place, Source, Study
 from sim2real.studies.video import check_drawn
 from sim2real.training.hyperparameters import default_algorithm, resolve_hyperparameters
 from sim2real.training.train import TrainingConfig, make_config
-from sim2real.transfer.arms import arm_config
+from sim2real.transfer.arms import arm_config, compared
 from sim2real.transfer.base import TransferMethod, find_method, with_settings
-from sim2real.transfer.crossing import check_crossing, crossing
+from sim2real.transfer.crossing import acts, check_crossing, crossing
 from sim2real.transfer.scratch import Scratch
 from sim2real.transfer.space_map import Overrides
 from sim2real.transfer.translate import carried_hyperparameters, target_algorithm
@@ -196,7 +196,10 @@ class _Planner:
     ) -> bool:
         """Plan the transfers of a source; return whether there are any."""
         study, some = self._study, False
+        own = study.sources[labels["source"]].targets
         for target, place in study.targets.items():
+            if own and target not in own:
+                continue
             wanted = [
                 {**labels, "target": target, "method": method, "steps": steps}
                 for method in study.methods
@@ -212,8 +215,9 @@ class _Planner:
                     continue
                 seen = policy.interface if policy is not None else world.interface()
                 methods = {cell["method"]: self._methods.get(cell["method"]) for cell in wanted}
+                shown = there.interface()
                 maps = {
-                    label: crossing(method, seen, there.interface(), place.space_map)
+                    label: crossing(method, seen, shown, place.space_map)
                     for label, method in sorted(methods.items(), key=_for_equal_spaces_first)
                     if method is not None
                 }
@@ -222,7 +226,8 @@ class _Planner:
                     if cell["method"] not in maps:
                         continue
                     with self._faults.noted(_place(cell)):
-                        self._cell(cell, world, there, hyperparameters, sources, maps[cell["method"]])
+                        joined = maps[cell["method"]]
+                        self._cell(cell, world, there, hyperparameters, sources, joined, acts(seen, shown, joined))
         return some
 
     def _target(self, world: World, name: str, place: Place) -> World | None:
@@ -274,6 +279,7 @@ class _Planner:
         hyperparameters: Mapping[str, Any],
         sources: Mapping[int, str],
         space_map: Overrides | None,
+        zero_shot: bool,
     ) -> None:
         study, algo = self._study, labels["algo"]
         if space_map is not None:
@@ -296,9 +302,9 @@ class _Planner:
         chosen.check(base, hyperparameters)
         if space_map is not None:
             check_crossing(chosen)
-        methods: dict[str, TransferMethod] = {m.name: m for m in (chosen, Scratch(), ZeroShot())}
+        methods = compared(chosen, zero_shot=zero_shot)
         arms: dict[str, dict[int, str]] = {}
-        for method in methods.values():
+        for method in methods:
             arms[method.name] = {}
             for seed, source in sources.items():
                 config = replace(arm_config(base, method, hyperparameters, source, space_map), seed=seed)
@@ -312,8 +318,8 @@ class _Planner:
         # What does not learn has no policy of its own, unless it was translated.
         first = study.seeds[0]
         policies = {
-            name: arms[name][first] if method.learns or space_map is not None else sources[first]
-            for name, method in methods.items()
+            method.name: arms[method.name][first] if method.learns or space_map is not None else sources[first]
+            for method in methods
         }
         cell = Cell(
             labels=dict(labels),
@@ -341,7 +347,9 @@ class _Planner:
         if not study.film_episodes:
             return None
         target = labels["target"]
-        actors = {"source policy in its source": source, f"zero-shot in {target}": (policies[ZeroShot.name], there)}
+        actors = {"source policy in its source": source}
+        if ZeroShot.name in policies:
+            actors[f"zero-shot in {target}"] = (policies[ZeroShot.name], there)
         for name, policy in policies.items():
             if name != ZeroShot.name:
                 learned = "from scratch" if name == Scratch.name else labels["method"]

@@ -24,7 +24,8 @@ METRICS = (
     "success_gain",
     "gain_over_zero_shot",
 )
-"""The metrics of ``result.json``, in the order they are shown; the last is missing where zero-shot itself is judged."""
+"""The metrics of ``result.json``, in the order they are shown; the last is missing where zero-shot itself is judged, or
+where there is none."""
 
 VERDICTS = ("pays", "does-not-pay", "undecided")
 

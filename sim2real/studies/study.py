@@ -5,7 +5,7 @@
     description: does it pay to come from another arm?
     sources:                       # where policies come from: a training, or a policy that is there
       panda: {env: "sim2real_envs:sim2real/PandaReach-v0", steps: 10000}    # and budgets, where it has others
-      shipped: {policy: KukaReach}
+      shipped: {policy: KukaReach, targets: [hard, heavy]}    # some of those below; all if left out
     randomizers: {none: none, uniform: uniform}    # of the trainings; uniform alone if left out
     algorithms: [sac]                              # of the trainings; what is tuned if left out
     targets:                       # names of targets of each source's own world, or worlds
@@ -57,7 +57,7 @@ _KEYS = (
     "videos",
     "exclude",
 )
-_SOURCE_KEYS = ("policy", "env", "kwargs", "domain_file", "steps", "hyperparameters", "budgets")
+_SOURCE_KEYS = ("policy", "env", "kwargs", "domain_file", "steps", "hyperparameters", "budgets", "targets")
 _TARGET_KEYS = ("target", "domain", "env", "kwargs", "domain_file", "targets_file", "map")
 _SWEEP_KEYS = ("sweep", "points", "episodes")
 _EXCLUDE_KEYS = ("source", "randomizer", "algo", "target", "method", "steps")
@@ -131,6 +131,8 @@ class Source:
     """Overrides of the tuned ones."""
     budgets: tuple[int, ...] = ()
     """Target budgets of its transfers; those of the study if there are none."""
+    targets: tuple[str, ...] = ()
+    """Names of the targets that it is carried into; all of the study if there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,6 +273,9 @@ class Reader:
         fields = check_keys(entry, _SOURCE_KEYS, "source")
         if "policy" not in fields and "env" not in fields:
             raise Sim2RealError("give env, where it is trained, or policy, which is there.")
+        for name in self.items("targets", str, fields):
+            if name not in self._names("targets"):
+                raise unknown_name("target", name, map(str, self._names("targets")))
         policy = fields.get("policy")
         for key in ("policy", "domain_file"):
             if key in fields and not isinstance(fields[key], str):
@@ -281,6 +286,7 @@ class Reader:
                 steps=fields.get("steps"),
                 hyperparameters=self.mapping(fields, "hyperparameters", "source"),
                 budgets=tuple(self.items("budgets", int, fields)),
+                targets=tuple(self.items("targets", str, fields)),
             )
         for key in ("steps", "hyperparameters"):
             if key in fields:
@@ -290,6 +296,7 @@ class Reader:
             policy=str(place) if place.exists() else str(policy),
             world=self.world(fields),
             budgets=tuple(self.items("budgets", int, fields)),
+            targets=tuple(self.items("targets", str, fields)),
         )
 
     def randomizer(self, name: str, entry: Any) -> RandomizerSpec:

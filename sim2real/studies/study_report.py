@@ -136,7 +136,7 @@ def _cells(cells: Sequence[Mapping[str, Any]]) -> str:
         result = cell["result"]
         verdict, ratio = result["verdict"], result["time_to_threshold_ratio"]
         ends = [
-            value_cell(title, *ending(result["arms"][arm]))
+            value_cell(title, *ending(result["arms"].get(arm)))
             for title, arm in (("Scratch", "scratch"), ("Zero-shot", "zero-shot"), ("Method", result["method"]))
         ]
         rows.append(
@@ -188,11 +188,13 @@ def _overall(
             continue
         named = {cell["method"]: cell["result"]["method"], "scratch": "scratch", "zero-shot": "zero-shot"}
         for name, arm in named.items():
-            finals[cell["method"]][name].append(arms[arm].final)
+            if arm in arms:
+                finals[cell["method"]][name].append(arms[arm].final)
     parts, seeds = [], max((len(cell["result"]["seeds"]) for cell in judged), default=0)
-    for method, scores in finals.items():
-        if len(scores["scratch"]) < 2:
+    for method, found in finals.items():
+        if len(found["scratch"]) < 2:
             continue
+        scores = {name: values for name, values in found.items() if len(values) == len(found["scratch"])}
         rows = []
         for name, values in scores.items():
             better = "–" if name == "scratch" else _rate(probability_of_improvement(values, scores["scratch"]))
@@ -208,7 +210,7 @@ def _overall(
             + figure(
                 partial(profiles_figure, profiles),
                 f"Share of runs of {', '.join(profiles)} above each final success.",
-                f"Share of runs that end with more than a success τ: {method} beside scratch and zero-shot."
+                f"Share of runs that end with more than a success τ: {' beside '.join(scores)}."
                 f"{' Bands are 95 % intervals.' if seeds > 1 else ''}",
             )
         )

@@ -213,7 +213,7 @@ def _study_row(cell: Mapping[str, Any]) -> tuple[str, ...]:
     if "result" not in cell:
         return (*labels, f"{count(len(cell['missing']), 'job')} missing", *(MISSING,) * 4)
     result = cell["result"]
-    ends = [ending(result["arms"][arm])[0] for arm in ("scratch", "zero-shot", result["method"])]
+    ends = [ending(result["arms"].get(arm))[0] for arm in ("scratch", "zero-shot", result["method"])]
     return (*labels, SHORT_WORDS[result["verdict"]], *ends, number(result["time_to_threshold_ratio"]["value"]))
 
 
@@ -222,8 +222,10 @@ def source_words(cell: Mapping[str, Any]) -> str:
     return ", ".join(str(cell[key]) for key in ("source", "randomizer", "algo") if cell[key] is not None)
 
 
-def ending(arm: Mapping[str, Any]) -> tuple[str, str]:
-    """Return how an arm ends, with its interval: success, or return where there is none."""
+def ending(arm: Mapping[str, Any] | None) -> tuple[str, str]:
+    """Return how an arm ends, with its interval: success, or return where there is none; a dash for no arm."""
+    if arm is None:
+        return MISSING, ""
     success, final = arm["final_success"], arm["final_return"]
     if success is None:
         return number(final["mean"]), interval(final["ci95"])

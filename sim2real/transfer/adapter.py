@@ -1,12 +1,14 @@
 """Adapters: an encoder into and a decoder out of the source's networks, aligned before anything else is learned.
 
 A map of named channels says which number is which. What it cannot say, which joint of another body is which, and what
-its actuators do, is learned from the first target steps: in so many rounds the learner acts, and the map is aligned
-such that actions have the effects that they have in the source, see :mod:`~sim2real.transfer.alignment`. In the first
-round actions are drawn at random (SAC, TD3, TQC), from the second on the policy as it is aligned so far acts.
+its actuators do, is learned from the first target steps: the map is aligned such that actions have the effects that
+they have in the source, see :mod:`~sim2real.transfer.alignment`. Some alignments fail, and nothing that is fitted tells
+which. So there are several rounds, and each map is tried: the policy acts along it, with noise, and the reward that it
+earns says how good it is. Each alignment hears of all steps so far and begins from the best map so far, and learning
+goes on along the best one of all. Before the first alignment actions are drawn at random (SAC, TD3, TQC).
 
-Encoder and decoder are affine, and stand in the first and the last layers. From there on it is fine-tuning with the
-layers between them frozen, which thaw one after the other with ``thaw_every``.
+Encoder and decoder are affine, and stand in the first and the last layers. From there on it is fine-tuning with an
+anchor, and with the layers between them frozen, which thaw one after the other with ``thaw_every``.
 """
 
 from __future__ import annotations
@@ -33,12 +35,15 @@ from sim2real.training.train import TrainingConfig
 from sim2real.transfer.alignment import Steps, align, joined, trusted
 from sim2real.transfer.base import carry_normalizer
 from sim2real.transfer.freeze import Freeze
+from sim2real.transfer.pull import Pull
 from sim2real.transfer.source import check_world, source_env
 from sim2real.transfer.space_map import SpaceMap
 from sim2real.transfer.translate import Translation, translate
 
 _NOISE = 0.5
-"""Standard deviation of the noise on actions while what they do is observed, in halves of their range."""
+"""Standard deviation of the noise on actions in the source, in halves of their range."""
+_TRIAL_NOISE = 0.3
+"""The same in the target; less, as it blurs which map is the best one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +62,9 @@ class Adapter(Freeze):
 
     aligned: int | None = None
     """Target steps that the map is aligned with; a fifth of the budget, at most 600, if ``None``."""
-    rounds: int = 2
-    """How often, at even distances."""
+    anchor: float = 1.0
+    rounds: int = 4
+    """How often; of the steps, equal parts come before the first time and after each."""
     collected: int = 6_000
     """Source steps that say what actions do there."""
     updates: int = 2_000
@@ -101,10 +107,11 @@ class Adapter(Freeze):
         warmup = steps + (min(training.steps // 10, 500) if self.critic_warmup is None else self.critic_warmup)
         later = replace(self, critic_warmup=warmup, collect_first=steps, frozen=self._between(translation.policy))
         callbacks = super(Adapter, later).prepare(learner, translation.policy, training)
-        when = [round(steps * (number + 1) / self.rounds) for number in range(self.rounds)]
+        pull = next((callback for callback in callbacks if isinstance(callback, Pull)), None)
+        when = [round(steps * (number + 1) / (self.rounds + 1)) for number in range(self.rounds + 1)]
         if isinstance(learner, OffPolicyAlgorithm):
             learner.learning_starts = when[0]
-        return [Alignment(self, source, translation.policy.interface, translation.space_map, when), *callbacks]
+        return [Alignment(self, source, translation.policy.interface, translation.space_map, when, pull), *callbacks]
 
     def _aligned(self, steps: int) -> int:
         return min(steps // 5, 600) if self.aligned is None else self.aligned
@@ -119,41 +126,54 @@ class Adapter(Freeze):
 
 
 class Alignment(BaseCallback):
-    """Records target steps, and aligns the map at some of them.
+    """Records target steps, aligns the map at some of them, and tries it on those that follow.
 
     Args:
         method: Whose settings these are.
         source: The source policy.
         there: What the target shows and takes.
         space_map: Where to begin.
-        when: Target steps, rising.
+        when: Target steps, rising: of each alignment, and of the end of the last trial.
+        pull: The anchor, which the policy along the map is to be given to, if there is one.
     """
 
     def __init__(
-        self, method: Adapter, source: Policy, there: Interface, space_map: SpaceMap, when: Sequence[int]
+        self,
+        method: Adapter,
+        source: Policy,
+        there: Interface,
+        space_map: SpaceMap,
+        when: Sequence[int],
+        pull: Pull | None,
     ) -> None:
         super().__init__()
-        self._method, self._source, self._there, self._when = method, source, there, when
-        self._map, self._rounds = space_map, 0
+        self._method, self._source, self._there, self._when, self._pull = method, source, there, when, pull
+        self._map = self._best = space_map
+        self._score: float | None = None
+        self._rounds = 0
+        self._rewards: list[float] = []
         self._parts: list[Steps] = []
         self._before: NDArray[Any] | None = None
+        self._home: Steps | None = None
         self._own_noise: ActionNoise | None = None
 
     def state(self) -> dict[str, Any]:
-        """Return steps and map; see :class:`~sim2real.training.checkpoint.Companion`."""
-        parts = joined(self._parts)._asdict() if self._parts else {}
-        maps = {part.kind: [part.matrix, part.offset] for part in (self._map.observation, self._map.action)}
-        return {"steps": parts, "maps": maps, "rounds": self._rounds}
+        """Return steps, maps and rewards; see :class:`~sim2real.training.checkpoint.Companion`."""
+        return {
+            "steps": joined(self._parts)._asdict() if self._parts else {},
+            "map": _numbers_of(self._map),
+            "best": _numbers_of(self._best),
+            "score": self._score,
+            "rewards": self._rewards,
+            "rounds": self._rounds,
+        }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take them up again."""
         self._parts = [Steps(**state["steps"])] if state["steps"] else []
-        parts = []
-        for part in (self._map.observation, self._map.action):
-            matrix, offset = state["maps"][part.kind]
-            parts.append(replace(part, matrix=matrix, offset=offset))
-        self._map = SpaceMap(parts[0], parts[1], self._map.warnings)
-        self._rounds = state["rounds"]
+        self._map, self._best = (_with_numbers(self._map, state[name]) for name in ("map", "best"))
+        self._score, self._rewards, self._rounds = state["score"], list(state["rewards"]), state["rounds"]
+        self._translated(0)
 
     def begin_segment(self, seed: int) -> None:  # noqa: ARG002
         """Look at what the target shows after its reset."""
@@ -179,24 +199,48 @@ class Alignment(BaseCallback):
             rows = (array[going].astype(np.float32) for array in (self._before, np.asarray(actions), after))
             self._parts.append(Steps(*rows))
             self._before = after
+            normalize = self.model.get_vec_normalize_env()
+            rewards = self.locals["rewards"] if normalize is None else normalize.get_original_reward()
+            self._rewards.append(float(np.mean(rewards)))
         return True
 
     def _on_rollout_end(self) -> None:
         due = sum(step <= self.num_timesteps for step in self._when)
         if due == self._rounds:
             return
-        self._rounds, method = due, self._method
-        seed = derive_seed(self.model.seed or 0, f"alignment {due}")
-        home = observed(self._source, method.collected, derive_seed(self.model.seed or 0, "source steps of alignment"))
-        target = joined(self._parts)
-        self._parts = [target]
-        self._map = align(self._source, self._map, home, target, updates=method.updates, seed=seed)
-        policy = translate(self._source, self._there, self._map, self.model.seed or 0).policy
+        tried, score = self._rounds > 0, float(np.mean(self._rewards))
+        self._rounds, self._rewards = due, []
+        if tried and (self._score is None or score > self._score):
+            self._best, self._score = self._map, score
+        self._map = self._best
+        if due < len(self._when):
+            self._align(derive_seed(self.model.seed or 0, f"alignment {due}"))
+        self._install()
+
+    def _align(self, seed: int) -> None:
+        """Align the best map anew, with all steps so far."""
+        if self._home is None:
+            beginning = derive_seed(self.model.seed or 0, "source steps of alignment")
+            self._home = observed(self._source, self._method.collected, beginning)
+        self._parts = [joined(self._parts)]
+        updates = self._method.updates
+        self._map = align(self._source, self._best, self._home, self._parts[0], updates=updates, seed=seed)
+
+    def _install(self) -> None:
+        """Let the learner act along the map."""
+        policy = self._translated(self.model.seed or 0)
         policy.copy_into(self.model)
-        carry_normalizer(policy, self.model, on=method.normalizer == "blend")
+        carry_normalizer(policy, self.model, on=self._method.normalizer == "blend")
         normalize = self.model.get_vec_normalize_env()
         if normalize is not None:
             self.model._last_obs = normalize.normalize_obs(normalize.get_original_obs())
+
+    def _translated(self, seed: int) -> Policy:
+        """Return the policy along the map, to which learning is anchored."""
+        policy = translate(self._source, self._there, self._map, seed).policy
+        if self._pull is not None:
+            self._pull.teacher = policy.module
+        return policy
 
     def _shown(self, seen: Any) -> NDArray[Any]:
         """Return observations as the env gives them; those that the learner sees may be normalized."""
@@ -207,7 +251,19 @@ class Alignment(BaseCallback):
 def _noise(learner: OffPolicyAlgorithm) -> VectorizedActionNoise:
     shape = learner.action_space.shape
     assert shape is not None
-    return VectorizedActionNoise(NormalActionNoise(np.zeros(shape), np.full(shape, _NOISE)), learner.n_envs)
+    return VectorizedActionNoise(NormalActionNoise(np.zeros(shape), np.full(shape, _TRIAL_NOISE)), learner.n_envs)
+
+
+def _numbers_of(space_map: SpaceMap) -> dict[str, Any]:
+    return {part.kind: [part.matrix, part.offset] for part in (space_map.observation, space_map.action)}
+
+
+def _with_numbers(space_map: SpaceMap, numbers: Mapping[str, Any]) -> SpaceMap:
+    parts = []
+    for part in (space_map.observation, space_map.action):
+        matrix, offset = numbers[part.kind]
+        parts.append(replace(part, matrix=matrix, offset=offset))
+    return SpaceMap(parts[0], parts[1], space_map.warnings)
 
 
 def observed(source: Policy, steps: int, seed: int) -> Steps:

@@ -21,7 +21,7 @@ from sim2real.training.callbacks import Progress
 from sim2real.training.folder import RunFolder
 from sim2real.training.train import TrainingConfig, command_line, run_training
 from sim2real.transfer.base import TransferMethod
-from sim2real.transfer.crossing import translated
+from sim2real.transfer.crossing import reached, translated
 from sim2real.transfer.scratch import Scratch
 from sim2real.transfer.space_map import Overrides
 from sim2real.transfer.verdict import judge
@@ -76,12 +76,24 @@ def arm_config(
     return replace(base, hyperparameters=values, origin=origin)
 
 
+def compared(chosen: TransferMethod, *, zero_shot: bool) -> list[TransferMethod]:
+    """Return the methods of a transfer's arms: one beside scratch and zero-shot, each once.
+
+    Args:
+        chosen: The method that is judged.
+        zero_shot: Whether the source policy can act in the target as it is, or translated.
+    """
+    beside = [Scratch(), ZeroShot()] if zero_shot else [Scratch()]
+    return list({method.name: method for method in (chosen, *beside)}.values())
+
+
 def run_arm(arm: Arm, listener: Progress) -> list[dict[str, Any]]:
     """Run an arm, or go on with what its folder holds; return the points of its curve."""
     source = load_policy(arm.source) if isinstance(arm.source, Path) else arm.source
     translation = None
     if arm.space_map is not None and source is not None:
-        translation = translated(source, arm.config.world, arm.space_map, arm.config.seed)
+        there = reached(arm.method, arm.config.world.interface())
+        translation = translated(source, there, arm.space_map, arm.config.seed)
 
     def prepare(learner: BaseAlgorithm) -> Sequence[BaseCallback]:
         if translation is None or source is None:
@@ -116,7 +128,7 @@ def judge_arms(
     seeds: Sequence[int],
     source: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the content of ``result.json``: a method beside scratch and zero-shot.
+    """Return the content of ``result.json``: a method beside scratch and, where it can act there, zero-shot.
 
     Args:
         points: Of all arms' curves, labelled with ``arm`` and ``seed``.
@@ -132,17 +144,18 @@ def judge_arms(
         judged = [{**point, "step": int(step)} for point in judged for step in scratch.steps]
     curves = arm_curves(judged, chosen.name)
     assert curves is not None
+    acts = any(point["arm"] == ZeroShot.name for point in points)
     judgement = judge(
         curves,
         scratch,
         arm_curves(judged, chosen.name, "success_rate"),
         arm_curves(points, Scratch.name, "success_rate"),
-        zero_shot=arm_curves(points, ZeroShot.name) if chosen.learns else None,
+        zero_shot=arm_curves(points, ZeroShot.name) if chosen.learns and acts else None,
     )
-    methods: dict[str, TransferMethod] = {m.name: m for m in (chosen, Scratch(), ZeroShot())}
     source_steps = int(source.get("steps", 0))
     arms = {}
-    for name, method in methods.items():
+    for method in compared(chosen, zero_shot=acts):
+        name = method.name
         last = [max((p for p in points if (p["arm"], p["seed"]) == (name, seed)), key=_step) for seed in seeds]
         successes = [point["success_rate"] for point in last]
         arms[name] = {

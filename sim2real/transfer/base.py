@@ -38,6 +38,9 @@ class TransferMethod:
     :mod:`~sim2real.transfer.translate`."""
     aligns: ClassVar[bool] = False
     """Whether it is given a translated policy between equal spaces, too, whose numbers may mean something else."""
+    teaches: ClassVar[bool] = False
+    """Whether what is carried into other spaces is only a teacher there, which reads the env's privileged observation
+    where it has one, see :func:`~sim2real.domains.contract.privileged_channels`."""
     rules: ClassVar[Mapping[str, Rule]] = {}
     """What its settings may be."""
 

@@ -46,7 +46,7 @@ def translate_for(
     """
     source = policy if isinstance(policy, Policy) else load_policy(policy)
     world = find_target(source_world(source, env, kwargs=kwargs, domain_file=domain_file), target, targets_file)
-    return translated(source, world, given_map(space_map) or {}, 0)
+    return translated(source, world.interface(), given_map(space_map) or {}, 0)
 
 
 def given_map(space_map: str | Path | Mapping[str, Any] | None) -> Overrides | None:
@@ -81,8 +81,24 @@ def crossing(
         return None
     if not (space_map or method.aligns or differences(policy, there)):
         return None
-    map_spaces(policy, there, space_map)
+    map_spaces(policy, reached(method, there), space_map)
     return space_map or {}
+
+
+def reached(method: TransferMethod | type[TransferMethod], there: Interface) -> Interface:
+    """Return what a method's translated policy sees and does in a target."""
+    return there.as_teacher() if method.teaches else there
+
+
+def acts(policy: Interface, there: Interface, space_map: Overrides | None) -> bool:
+    """Return whether a policy can act in a target with what is shown there, translated where there is a map."""
+    if space_map is None:
+        return True
+    try:
+        map_spaces(policy, there, space_map)
+    except Sim2RealError:  # only a teacher, which sees more, gets so far
+        return False
+    return True
 
 
 def check_crossing(method: TransferMethod) -> None:
@@ -101,17 +117,16 @@ def check_crossing(method: TransferMethod) -> None:
         )
 
 
-def translated(source: Policy, world: World, space_map: Overrides, seed: int) -> Translation:
-    """Return a policy translated for the spaces of a world.
+def translated(source: Policy, there: Interface, space_map: Overrides, seed: int) -> Translation:
+    """Return a policy translated for other spaces.
 
     Args:
         source: The policy.
-        world: The world.
+        there: What the translated one sees and does, see :func:`reached`.
         space_map: What the user says about channels.
         seed: Of weights that are fresh.
 
     Raises:
         Sim2RealError: The spaces cannot be joined, or the map contradicts itself.
     """
-    there = world.interface()
     return translate(source, there, map_spaces(source.interface, there, space_map), seed)

@@ -9,13 +9,19 @@ the second the student (as in DAgger, Ross et al., 2011), so that it has seen wh
 TQC both are Gaussians before tanh; for TD3 Gaussians with the standard deviation 0.2 around the actions in [−1, 1], as
 in kickstarting. Its critics learn the source's values of the source's actions and of others around them, by least
 squares. All of it takes steps in the source only. Fine-tuning goes on from there.
+
+In a world of other spaces the source policy is translated into a teacher, and the lessons take place in envs like the
+target's, but not in its domain: in the nominal one or, if the source was randomized, in those that ``uniform`` draws.
+Where such an env has a privileged observation, the teacher reads that and the student what the sensors show, as in Chen
+et al. (2020), "Learning by cheating": pictures, say, of which no map makes numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,19 +31,26 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import set_random_seed
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from torch import Tensor
 
+from sim2real.deployment.pictures import has_pictures
 from sim2real.deployment.policy import Policy
+from sim2real.domains.contract import domain_space
+from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real.rules import Rule, whole
 from sim2real.training.train import TrainingConfig
 from sim2real.transfer.divergence import policy_divergence
 from sim2real.transfer.finetune import FineTune
-from sim2real.transfer.source import check_world, normalized, source_env
+from sim2real.transfer.source import check_world, envs_of, normalized, source_env
+from sim2real.transfer.translate import Translation
 
 Array = NDArray[Any]
 
 _BATCH = 256
+_BATCH_OF_PICTURES = 64
+"""Convolutions make every sample some hundred times as dear."""
 _LEARNING_RATE = 1e-3
 _SPREAD = 0.3
 """Standard deviation of the actions around the source's that its values are learned of, in halves of the range."""
@@ -52,6 +65,8 @@ class Distill(FineTune):
     """Fine-tunes a smaller copy of the source policy."""
 
     name: ClassVar[str] = "distill"
+    crosses_spaces: ClassVar[bool] = True
+    teaches: ClassVar[bool] = True
     rules: ClassVar[Mapping[str, Rule]] = {
         **FineTune.rules,
         "hidden": Rule(_is_hidden, "a list of layer widths up to 4096, like [32, 32], or null"),
@@ -62,7 +77,7 @@ class Distill(FineTune):
     hidden: Sequence[int] | None = None
     """Widths of the student's hidden layers; half of each of the source's if ``None``."""
     collected: int = 10_000
-    """Source steps whose states it learns from."""
+    """Steps of the lessons, in the source, whose states it learns from."""
     updates: int = 4_000
     """Gradient steps of the distillation."""
 
@@ -85,6 +100,8 @@ class Distill(FineTune):
     def hyperparameters(self, tuned: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of fine-tuning, with the student's networks."""
         values = super().hyperparameters(tuned, source)
+        if "features_dim" in tuned and "features_dim" not in source:
+            values["features_dim"] = tuned["features_dim"]  # of pictures, which the teacher need not see
         values["net_arch"] = _halved(values["net_arch"]) if self.hidden is None else list(self.hidden)
         return values
 
@@ -100,21 +117,81 @@ class Distill(FineTune):
         check_world(source)
         source.copy_entropy_into(learner)
         beside = self._beside(learner, source, training)
-        return [Distillation(source, self.collected, self.updates), *beside, self._warmup(training.steps)]
+        lessons = Distillation(source, lambda: source_env(source), self.collected, self.updates)
+        return [lessons, *beside, self._warmup(training.steps)]
+
+    def prepare_across(
+        self, learner: BaseAlgorithm, source: Policy, translation: Translation, training: TrainingConfig
+    ) -> Sequence[BaseCallback]:
+        """Return what distils the translated policy before the first step, and fine-tuning's warm-up."""
+        teacher, world = translation.policy, replace(training.world, domain=None, target=None)
+        teacher.copy_entropy_into(learner)
+
+        def envs() -> VecEnv:
+            return envs_of(world, _randomizer(world, source))
+
+        if world.interface().privileged_channels is None:
+            beside = self._beside(learner, teacher, training)
+            lessons = Distillation(teacher, envs, self.collected, self.updates)
+            return [lessons, *beside, self._warmup(training.steps)]
+        normalize = learner.get_vec_normalize_env()
+        if normalize is not None:
+            normalize.training = self.normalizer == "blend"
+        anchor = self._anchor(learner, deepcopy(learner.policy), training.steps)
+        pupil = anchor[0].teacher if anchor else None
+        lessons = Distillation(teacher, envs, self.collected, self.updates, privileged=True, pupil=pupil)
+        return [lessons, *anchor, self._warmup(training.steps)]
+
+
+def _randomizer(world: World, source: Policy) -> str:
+    """Return where the domains of the lessons in another env come from."""
+    domains: Mapping[str, Any] = source.metadata.domains or {}
+    with closing(world.make()) as env:
+        fixed = domains.get("randomizer", "none") == "none" or not len(domain_space(env))
+    return "none" if fixed else "uniform"
 
 
 class Distillation(BaseCallback):
     """Distils before the first step; a run that is resumed has it behind it.
 
     Args:
-        source: The policy that is imitated.
-        collected: Source steps.
+        teacher: The policy that is imitated.
+        envs: Makes the envs of the lessons, which show what the learner sees.
+        collected: Their steps.
         updates: Gradient steps.
+        privileged: Whether the teacher reads their privileged observation. The learner's statistics of observations, if
+            it has any, are then those of the teacher's half of the steps.
+        pupil: Networks like the learner's, which remember what it has been taught.
     """
 
-    def __init__(self, source: Policy, collected: int, updates: int) -> None:
+    def __init__(
+        self,
+        teacher: Policy,
+        envs: Callable[[], VecEnv],
+        collected: int,
+        updates: int,
+        *,
+        privileged: bool = False,
+        pupil: torch.nn.Module | None = None,
+    ) -> None:
         super().__init__()
-        self._source, self._collected, self._updates = source, collected, updates
+        self._teacher, self._envs, self._privileged, self._pupil = teacher, envs, privileged, pupil
+        self._collected, self._updates = collected, updates
+
+    def state(self) -> dict[str, Any]:
+        """Return what was taught; see :class:`~sim2real.training.checkpoint.Companion`."""
+        return {} if self._pupil is None else {name: p.numpy() for name, p in self._pupil.state_dict().items()}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Remember it."""
+        if self._pupil is not None:
+            self._pupil.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
+
+    def begin_segment(self, seed: int) -> None:
+        """Lessons are over before the first one."""
+
+    def close(self) -> None:
+        """Nothing here is open."""
 
     def _on_step(self) -> bool:
         return True
@@ -126,42 +203,78 @@ class Distillation(BaseCallback):
         set_random_seed(learner.seed)
         parameters = [p for p in learner.policy.parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(parameters, lr=_LEARNING_RATE, fused=True)
+        size = _BATCH_OF_PICTURES if has_pictures(learner.observation_space) else _BATCH
         seen: list[Any] = []
-        with closing(source_env(self._source)) as envs:
+        taught: list[Any] = []
+        with closing(self._envs()) as envs:
             envs.seed(learner.seed)
             observations = envs.reset()
-            for policy in (self._source.module, learner.policy):
+            for teaching in (True, False):
                 for _ in range(self._collected // 2 // envs.num_envs):
-                    observations = normalized(learner, observations)
                     seen.append(observations)
-                    observations, *_ = envs.step(policy.predict(observations, deterministic=False)[0])
-                states = _joined(seen)
+                    taught.append(self._read(envs, observations))
+                    actor, read = self._teacher.module, taught[-1]
+                    if not teaching:
+                        actor, read = learner.policy, normalized(learner, observations)
+                    observations, *_ = envs.step(actor.predict(read, deterministic=False)[0])
+                if not teaching:
+                    _copy_encoder(learner)
+                states, lessons = _joined(seen), _joined(taught)
+                if teaching and self._privileged:
+                    _fit_normalizer(learner, states)
                 for _ in range(self._updates // 2):
-                    batch = learner.policy.obs_to_tensor(_drawn(states))[0]
-                    divergence, error = self._losses(learner, batch)
+                    rows = np.random.randint(0, len(taught) * envs.num_envs, size=size)  # noqa: NPY002  # as SB3 draws
+                    batch = learner.policy.obs_to_tensor(normalized(learner, _at(states, rows)))[0]
+                    lesson = self._teacher.module.obs_to_tensor(_at(lessons, rows))[0]
+                    divergence, error = self._losses(learner, batch, lesson)
                     optimizer.zero_grad()
                     (divergence + error).backward()  # type: ignore[no-untyped-call]
                     optimizer.step()
         optimizer.zero_grad()
         _copy_to_followers(learner)
+        if self._pupil is not None:
+            self._pupil.load_state_dict(learner.policy.state_dict())
         self.logger.record("distill/divergence", divergence.item())
         self.logger.record("distill/value_error", error.item())
 
-    def _losses(self, learner: Any, batch: Any) -> tuple[Tensor, Tensor]:
+    def _read(self, envs: VecEnv, observations: Any) -> Any:
+        """Return what the teacher's networks read."""
+        if self._privileged:
+            observations = np.stack(envs.env_method("privileged_observation"))
+        return observations if self._teacher.normalizer is None else self._teacher.normalizer(observations)
+
+    def _losses(self, learner: Any, batch: Any, lesson: Any) -> tuple[Tensor, Tensor]:
         """Return the divergence, and the mean squared error of the values in units of their variance."""
-        teacher: Any = self._source.module
-        divergence = policy_divergence(teacher, learner.policy, batch).mean()
+        teacher: Any = self._teacher.module
+        divergence = policy_divergence(teacher, learner.policy, lesson, batch).mean()
         if isinstance(learner.policy, ActorCriticPolicy):
             with torch.no_grad():
-                wanted = teacher.predict_values(batch)
+                wanted = teacher.predict_values(lesson)
             found = learner.policy.predict_values(batch)
         else:
             with torch.no_grad():
-                actions = teacher._predict(batch, deterministic=False)
+                actions = teacher._predict(lesson, deterministic=False)
                 actions = (actions + _SPREAD * torch.randn_like(actions)).clamp(-1.0, 1.0)
-                wanted = _values(teacher.critic, batch, actions)
+                wanted = _values(teacher.critic, lesson, actions)
             found = _values(learner.critic, batch, actions)
         return divergence, (found - wanted).square().mean() / (wanted.var() + 1e-6)
+
+
+def _copy_encoder(learner: Any) -> None:
+    """Let the critics' encoder of pictures go on from the actor's: actions show where to look long before values do."""
+    if not isinstance(learner.policy, ActorCriticPolicy) and has_pictures(learner.observation_space):
+        learner.critic.features_extractor.load_state_dict(learner.actor.features_extractor.state_dict())
+
+
+def _fit_normalizer(learner: Any, states: Any) -> None:
+    """Give a learner the statistics of observations."""
+    normalize: VecNormalize | None = learner.get_vec_normalize_env()
+    if normalize is None or not normalize.norm_obs:
+        return
+    parts = normalize.obs_rms if isinstance(normalize.obs_rms, dict) else {"": normalize.obs_rms}
+    for key, statistics in parts.items():
+        numbers = states[key] if isinstance(states, dict) else states
+        statistics.mean, statistics.var, statistics.count = numbers.mean(0), numbers.var(0), float(len(numbers))
 
 
 def _values(critic: Any, observations: Any, actions: Tensor) -> Tensor:
@@ -189,8 +302,5 @@ def _joined(seen: Sequence[Any]) -> Any:
     return np.concatenate(seen)
 
 
-def _drawn(states: Any) -> Any:
-    """Return a batch of states, from numpy's global stream, as SB3's buffers draw."""
-    parts = states if isinstance(states, dict) else {"": states}
-    rows = np.random.randint(0, len(next(iter(parts.values()))), size=_BATCH)  # noqa: NPY002
-    return {name: part[rows] for name, part in parts.items()} if isinstance(states, dict) else states[rows]
+def _at(states: Any, rows: Array) -> Any:
+    return {name: part[rows] for name, part in states.items()} if isinstance(states, dict) else states[rows]

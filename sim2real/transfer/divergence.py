@@ -13,17 +13,18 @@ DETERMINISTIC_STD = 0.2
 """Standard deviation that TD3's actions in [-1, 1] are taken to have, as in Fujimoto et al. (2018) for its targets."""
 
 
-def policy_divergence(teacher: Any, student: Any, observations: Any) -> Tensor:
+def policy_divergence(teacher: Any, student: Any, observations: Any, seen: Any = None) -> Tensor:
     """Return KL(teacher ‖ student) [nats] for every observation of a batch, shape (B,); no gradient for the teacher.
 
     Args:
         teacher: SB3's policy of one of our algorithms.
         student: Of the same algorithm.
         observations: Normalized, as the policies' ``obs_to_tensor`` returns them.
+        seen: What the student sees of the same states; the same if ``None``.
     """
     with torch.no_grad():
         wanted = _distributions(teacher, observations)
-    pairs = zip(wanted, _distributions(student, observations), strict=True)
+    pairs = zip(wanted, _distributions(student, observations if seen is None else seen), strict=True)
     parts = [kl_divergence(*pair) for pair in pairs]
     return torch.stack([part.flatten(1).sum(1) if part.dim() > 1 else part for part in parts]).sum(0)
 

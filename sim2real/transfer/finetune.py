@@ -9,7 +9,9 @@ about the target drives a good actor away (Stable-Baselines3 issues 435 and 1916
 4. a learning rate that takes effect, since the learner is built anew with it;
 5. the normalizer carried and frozen, so that the same observation goes on meaning the same to the networks; it may also
    go on from the source's statistics (``blend``) or begin anew (``refit``), which is another result each;
-6. if wanted, a share of source transitions in every batch, so that what was learned there is not forgotten.
+6. if wanted, a share of source transitions in every batch, so that what was learned there is not forgotten;
+7. if wanted, an anchor: a pull towards the policy that it starts from (:mod:`~sim2real.transfer.pull`), which falls to
+   nothing. What critics say of a target that they hardly know does not drive the actor away then.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from sim2real.rules import Rule, number, whole
 from sim2real.training.fast.soft import SoftMixin
 from sim2real.training.train import TrainingConfig
 from sim2real.transfer.base import TransferMethod, carry_normalizer
+from sim2real.transfer.pull import Pull, draw
 from sim2real.transfer.source import SourceExperience, exploring, mix
 
 NORMALIZERS = ("carry", "blend", "refit")
@@ -49,6 +52,8 @@ class FineTune(TransferMethod):
         "collect_first": whole(0, none=True),
         "normalizer": Rule(NORMALIZERS.__contains__, f"one of {', '.join(NORMALIZERS)}"),
         "source_share": number(0.0, 1.0, below=True),
+        "anchor": number(0.0, 1e9),
+        "anchored": number(0.0, 1.0, above=True),
     }
 
     critic_warmup: int | None = None
@@ -61,6 +66,10 @@ class FineTune(TransferMethod):
     observations they are of (``"blend"``), or are forgotten (``"refit"``)."""
     source_share: float = 0.0
     """Share of source transitions in every batch; they are collected before the first update."""
+    anchor: float = 0.0
+    """Weight λ at first of the divergence from the policy that it starts from [return per nat]; 0 leaves it free."""
+    anchored: float = 1.0
+    """Share of the budget after which the anchor's weight is 0."""
 
     @property
     def needs_replay(self) -> bool:
@@ -74,8 +83,8 @@ class FineTune(TransferMethod):
 
     @property
     def changes_update(self) -> bool:
-        """Whether a share of source transitions is wanted."""
-        return self.source_share > 0.0
+        """Whether a share of source transitions, or an anchor, is wanted."""
+        return self.source_share > 0.0 or self.anchor > 0.0
 
     def check(self, training: TrainingConfig, source: Mapping[str, Any]) -> None:
         """Check that the budget goes on after both warm-ups, and that there are statistics to do something with.
@@ -88,6 +97,13 @@ class FineTune(TransferMethod):
             raise Sim2RealError(
                 f"normalizer = {self.normalizer!r}: the source policy normalizes no observations; leave it out."
             )
+        if self.normalizer != "carry" and self.anchor:
+            raise Sim2RealError(
+                f"anchor = {self.anchor:g} compares with a policy that needs its own statistics of observations; "
+                f"normalizer: {self.normalizer} changes them."
+            )
+        if source.get("use_sde") and self.anchor:
+            raise Sim2RealError("an anchor needs a policy without state-dependent exploration (use_sde).")
         steps = training.steps
         for name in ("critic_warmup", "collect_first"):
             value = getattr(self, name)
@@ -119,15 +135,24 @@ class FineTune(TransferMethod):
         return [*self._beside(learner, source, training), self._warmup(training.steps)]
 
     def _beside(self, learner: BaseAlgorithm, source: Policy, training: TrainingConfig) -> list[BaseCallback]:
-        """Give a learner the source's normalizer and a share of source transitions; return what collects these."""
+        """Give a learner the source's normalizer, source transitions and an anchor; return what goes beside it."""
         if self.normalizer != "refit":
             carry_normalizer(source, learner, on=self.normalizer == "blend")
-        if not self.source_share:
+        callbacks: list[BaseCallback] = []
+        if self.source_share:
+            act = exploring(learner, source)
+            experience = SourceExperience(source, learner, steps=training.steps, first=_SOURCE_STEPS, act=act)
+            mix(learner, experience, self.source_share)
+            callbacks.append(experience)
+        return [*callbacks, *self._anchor(learner, source.module, training.steps)]
+
+    def _anchor(self, learner: BaseAlgorithm, teacher: Any, steps: int) -> list[Pull]:
+        """Draw a learner to the policy that it starts from, if wanted; return what does so."""
+        if not self.anchor:
             return []
-        act = exploring(learner, source)
-        experience = SourceExperience(source, learner, steps=training.steps, first=_SOURCE_STEPS, act=act)
-        mix(learner, experience, self.source_share)
-        return [experience]
+        pull = Pull(teacher, self.anchor, self.anchored * steps, "anchor")
+        draw(learner, pull)
+        return [pull]
 
     def _warmup(self, steps: int) -> CriticWarmup:
         """Return the callback that freezes and thaws the actor, for a target budget."""

@@ -2,8 +2,8 @@
 
 Trunk, matching columns of the first layers and matching rows of the last ones are the source's; what is new begins at
 zero. See :mod:`~sim2real.transfer.translate` for how, and :mod:`~sim2real.transfer.space_map` for what matches. From
-there on it is fine-tuning, whose critics learn first, alone: the new columns of the actor stay 0 while those of the
-critics find out what the new numbers are worth.
+there on it is fine-tuning with an anchor: the new columns of the actor stay 0 while those of the critics find out what
+the new numbers are worth, and as long as they know little of the new world the actor stays near what it was.
 
 Between equal spaces it is fine-tuning.
 """
@@ -22,3 +22,5 @@ class Graft(FineTune):
 
     name: ClassVar[str] = "graft"
     crosses_spaces: ClassVar[bool] = True
+
+    anchor: float = 1.0

@@ -209,7 +209,12 @@ def source_env(source: Policy) -> VecEnv:
     world = World.from_dict(source.metadata.world)
     domains: Mapping[str, Any] = source.metadata.domains or {}
     randomizer: RandomizerSpec = domains.get("randomizer", "none")
-    envs = DummyVecEnv([lambda: world.make(randomizer=randomizer)] * _LANES)
+    envs = envs_of(world, randomizer)
     if "state" in domains:
         envs.env_method("load_randomizer", domains["state"])
-    return turned_env(envs)
+    return envs
+
+
+def envs_of(world: World, randomizer: RandomizerSpec) -> VecEnv:
+    """Return envs of a world, which are stepped together."""
+    return turned_env(DummyVecEnv([lambda: world.make(randomizer=randomizer)] * _LANES))

@@ -96,9 +96,14 @@ class Numbers:
         """
         choices: tuple[int, ...] = ()
         if is_picture(space):
+            able = (
+                ": distill trains one where the env has a privileged_observation for the teacher"
+                if side == "the env"
+                else ", which no method here has"
+            )
             raise Sim2RealError(
                 f"{side} has pictures as {kind}s ({space}), and a map joins numbers with numbers; between pictures and "
-                f"numbers an encoder is needed, which no method here has. Train from scratch there."
+                f"numbers an encoder is needed{able}. Else train from scratch there."
             )
         if kind == "action" and isinstance(space, (spaces.Discrete, spaces.MultiDiscrete)):
             plain = isinstance(space, spaces.Discrete)

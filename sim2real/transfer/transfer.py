@@ -24,13 +24,11 @@ from sim2real.training.callbacks import Progress
 from sim2real.training.folder import TransferFolder
 from sim2real.training.parallel import run_jobs
 from sim2real.training.train import default_folder, make_config
-from sim2real.transfer.arms import Arm, arm_config, judge_arms, run_arm
-from sim2real.transfer.base import TransferMethod, find_method, with_settings
-from sim2real.transfer.crossing import check_crossing, crossing, given_map, translated
-from sim2real.transfer.scratch import Scratch
+from sim2real.transfer.arms import Arm, arm_config, compared, judge_arms, run_arm
+from sim2real.transfer.base import find_method, with_settings
+from sim2real.transfer.crossing import acts, check_crossing, crossing, given_map, reached, translated
 from sim2real.transfer.space_map import SpaceMap
 from sim2real.transfer.translate import carried_hyperparameters, target_algorithm
-from sim2real.transfer.zero_shot import ZeroShot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +104,7 @@ def transfer(
         there, space = interface(target_env), domain_space(target_env)
     method_class = find_method(method)
     joined = crossing(method_class, source.interface, there, given_map(space_map))
-    translation = None if joined is None else translated(source, target_world, joined, 0)
+    translation = None if joined is None else translated(source, reached(method_class, there), joined, 0)
     seed_list = check_seeds(seeds)
     if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
         raise Sim2RealError(f"workers = {workers!r} must be a whole number of at least 1.")
@@ -132,9 +130,8 @@ def transfer(
         on_map(translation.space_map)
     files = TransferFolder(Path(out) if out is not None else default_folder(world, f"{method}-{target_world.target}"))
     checksum = hashlib.sha256(pack(source)).hexdigest()
-    methods: dict[str, TransferMethod] = {m.name: m for m in (chosen, Scratch(), ZeroShot())}
     arms = []
-    for arm_method in methods.values():
+    for arm_method in compared(chosen, zero_shot=acts(source.interface, there, joined)):
         config = arm_config(base, arm_method, known, checksum, joined)
         for seed in seed_list:
             place = files.arm(arm_method.name, seed)

@@ -1,6 +1,7 @@
 """Adapters: another body's numbers are found out by what actions do."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from shapes import JOINTS, TwoJoints, face, fresh_policy, shaped
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real.training.train import make_config, train
-from sim2real.transfer.adapter import Adapter, observed
+from sim2real.transfer import adapter
+from sim2real.transfer.adapter import Adapter, Alignment, observed
 from sim2real.transfer.alignment import Steps, align, joined, learnable, trusted
 from sim2real.transfer.arms import Arm, arm_config, run_arm
 from sim2real.transfer.crossing import crossing
@@ -29,7 +31,7 @@ def learned(tmp_path_factory):
 
 def arm(learned, folder, **settings):
     """Return an arm into the other body, to be run in this process."""
-    method = Adapter(**{"aligned": 120, "collected": 500, "updates": 400, **settings})
+    method = Adapter(**{"aligned": 120, "rounds": 2, "collected": 500, "updates": 400, **settings})
     base = make_config(
         THERE,
         algo="sac",
@@ -108,6 +110,27 @@ def test_an_interrupted_alignment_goes_on_as_if_nothing_had_happened(learned, tm
         with pytest.raises(KeyboardInterrupt):
             run_arm(arm(learned, tmp_path / "cut"), listen)
     assert run_arm(arm(learned, tmp_path / "cut"), quiet) == whole
+
+
+def test_learning_goes_on_along_the_map_that_earned_most(learned, tmp_path, monkeypatch):
+    maps, installed = [], []
+
+    def aligned(policy, space_map, *_, **__):
+        """Give maps that push the wrong way, as they should and not at all; each begins from the best one so far."""
+        assert space_map is [space_map, *maps][len(maps)]
+        turn = [-TwoJoints.TURN.T, TwoJoints.TURN.T, 0.01 * np.eye(2)][len(maps)]
+        seen = space_map.observation.matrix.copy()
+        seen[2:, 2:] = TwoJoints.TURN
+        part = replace(space_map.action, matrix=turn)
+        maps.append(replace(space_map, observation=replace(space_map.observation, matrix=seen), action=part))
+        return maps[-1]
+
+    monkeypatch.setattr(adapter, "align", aligned)
+    install = Alignment._install
+    monkeypatch.setattr(Alignment, "_install", lambda self: (installed.append(self._map), install(self)))
+    run_arm(arm(learned, tmp_path / "run", rounds=3, aligned=200), quiet)
+    assert len(maps) == 3
+    assert [maps.index(one) for one in installed] == [0, 1, 2, 1]
 
 
 def test_it_aligns_between_equal_spaces_too(learned):

@@ -126,14 +126,14 @@ def test_what_is_for_equal_spaces_is_refused_and_the_way_is_shown(tmp_path):
         "the policy does not fit the env: observation channel position[1] m is position[1] mm in the env; the env adds "
         f"observation channel temperature[1] degC. {ROUTE}"
     )
-    for method in ("distill", "par", "scratch"):
+    for method in ("darc", "par", "scratch"):
         with pytest.raises(Sim2RealError, match="the policy does not fit the env"):
             carry(policy, tmp_path / "t", method)
     with pytest.raises(Sim2RealError) as caught:
         carry(policy, tmp_path / "t", "finetune", env=shaped(), space_map={"observation": {"velocity": None}})
     assert str(caught.value) == (
-        "finetune carries a policy as it is, without a map; use adapter, auto, freeze, graft, kickstart, progressive, "
-        "residual."
+        "finetune carries a policy as it is, without a map; use adapter, auto, distill, freeze, graft, kickstart, "
+        "progressive, residual."
     )
     with pytest.raises(Sim2RealError) as caught:
         carry(policy, tmp_path / "t", hyperparameters={**SMALL, "source_share": 0.5})

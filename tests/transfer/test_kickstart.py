@@ -18,7 +18,8 @@ from sim2real.training.fast.td3 import TD3Losses
 from sim2real.training.fast.update import Batch
 from sim2real.training.train import make_config, run_training, train
 from sim2real.transfer.base import carry_normalizer
-from sim2real.transfer.kickstart import Kickstart, distance, divergence
+from sim2real.transfer.kickstart import Kickstart
+from sim2real.transfer.pull import distance, divergence
 
 FLAT = Encoder(torch.nn.Flatten(), pictures=False)
 

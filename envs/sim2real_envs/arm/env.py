@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.domains.channels import Channel
+from sim2real.domains.channels import Channel, channel_box
 from sim2real.domains.space import Domain
 from sim2real_envs.actions import ActionCheck
 from sim2real_envs.arguments import check_choice
@@ -122,8 +122,7 @@ class ArmEnv(WorldEnv):
         self._last_action = [0.0] * n
         self.observation_channels = channels
         """What the numbers of the observation are; of those under ``"observation"`` in the goal form."""
-        bounds = [np.repeat([getattr(c, k) for c in channels], [c.width for c in channels]) for k in ("low", "high")]
-        box = gym.spaces.Box(bounds[0].astype(np.float32), bounds[1].astype(np.float32), dtype=np.float32)
+        box = channel_box(channels)
         self._low, self._high = box.low.astype(np.float64), box.high.astype(np.float64)
         self.observation_space: gym.Space[Any] = box
         if self._goal_form:

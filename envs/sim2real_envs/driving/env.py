@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.domains.channels import Channel
+from sim2real.domains.channels import Channel, channel_box
 from sim2real.domains.space import Domain
 from sim2real.errors import Sim2RealError
 from sim2real_envs.actions import ActionCheck
@@ -48,7 +48,8 @@ class DriveEnv(WorldEnv):
 
     Observation (``Box`` of float32): ``lidar`` (``rays``) [m], from right to left, then what the vehicle measures of
     itself: ``speed`` [m/s], ``yaw_rate`` [rad/s] and, of the car, ``steering`` [rad]. With a camera a ``Dict`` of
-    ``image`` (84, 84, 3), uint8, and ``observation``, what the vehicle measures of itself.
+    ``image`` (84, 84, 3), uint8, and ``observation``, what the vehicle measures of itself; what it would see with a
+    lidar is its ``privileged_observation`` then.
 
     Action in [-1, 1], of the car: ``steering`` (1: full left) and ``throttle``.
 
@@ -120,33 +121,28 @@ class DriveEnv(WorldEnv):
         )
         self.vehicle = vehicle(self.plant)
         forward = vehicle.lidar_position
-        self.sensor: Lidar | Camera
-        if observation == "lidar":
-            self.sensor = Lidar(self.plant, beams=rays, forward=forward)
-        else:
+        self._lidar = Lidar(self.plant, beams=rays, forward=forward)
+        self.sensor: Lidar | Camera = self._lidar
+        if observation == "camera":
             self.sensor = Camera(self.course, self.traffic, forward=forward)
         self._parts = (self.plant, self.vehicle, self.course, self.sensor, self.traffic)
         domain_space = vehicle.domain_space | TRACK_DOMAIN | self.sensor.domain_space | self.traffic.domain_space
         super().__init__(self.plant, domain_space, render_mode)
         self.action_channels = vehicle.action_channels
         self._check_action = ActionCheck(self.action_channels, vehicle.__name__)
-        channels = vehicle.observation_channels
-        if observation == "lidar":
-            # Its noise is a domain parameter of its own.
-            channels = (Channel(name="lidar", width=rays, unit="m", low=0.0, high=MAX_RANGE, sampled=True), *channels)
-        self.observation_channels = channels
+        # Its noise is a domain parameter of its own.
+        lidar = Channel(name="lidar", width=rays, unit="m", low=0.0, high=MAX_RANGE, sampled=True)
+        seen = (lidar, *vehicle.observation_channels)
+        self.observation_channels = seen if observation == "lidar" else vehicle.observation_channels
         """What the numbers of the observation are; of those under ``"observation"`` beside a picture."""
-        self._low, self._high = (
-            np.repeat([getattr(c, k) for c in channels], [c.width for c in channels]).astype(np.float32)
-            for k in ("low", "high")
-        )
-        box = gym.spaces.Box(self._low, self._high, dtype=np.float32)
-        self.observation_space: gym.Space[Any] = box
+        self.privileged_channels = seen if observation == "camera" else None
+        self._box, self._privileged_box = channel_box(self.observation_channels), channel_box(seen)
+        self.observation_space: gym.Space[Any] = self._box
         if observation == "camera":
             picture = gym.spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
             if self.targets_file is not None:  # without a lidar there are other parameters
                 self.targets_file = self.targets_file.removesuffix(".yaml") + "_camera.yaml"
-            self.observation_space = gym.spaces.Dict({"image": picture, "observation": box})
+            self.observation_space = gym.spaces.Dict({"image": picture, "observation": self._box})
         self.action_space = gym.spaces.Box(-1.0, 1.0, (sum(c.width for c in self.action_channels),), np.float32)
         self._last_action = [0.0] * sum(c.width for c in self.action_channels)
         self._along = self._travelled = 0.0
@@ -225,14 +221,16 @@ class DriveEnv(WorldEnv):
         if isinstance(self.sensor, Camera):
             self.sensor.close()
 
+    def privileged_observation(self) -> Array:
+        """Return what the vehicle sees, or would see, with a lidar, without noise."""
+        seen = np.concatenate((self._lidar.distances(self.vehicle.state), self.vehicle.measure()))
+        return _bounded(seen, self._privileged_box)
+
     def _observe(self) -> Any:
         state, measured = self.vehicle.state, self.vehicle.measure()
         if isinstance(self.sensor, Lidar):
-            return self._bounded(np.concatenate((self.sensor.scan(state, self.np_random), measured)))
-        return {"image": self.sensor.picture(state), "observation": self._bounded(np.array(measured))}
-
-    def _bounded(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
-        return np.minimum(np.maximum(values, self._low), self._high).astype(np.float32)  # faster than np.clip
+            return _bounded(np.concatenate((self.sensor.scan(state, self.np_random), measured)), self._box)
+        return {"image": self.sensor.picture(state), "observation": _bounded(np.array(measured), self._box)}
 
     def _info(self) -> dict[str, Any]:
         progress = self._travelled / self.course.track.length
@@ -244,3 +242,7 @@ class DriveEnv(WorldEnv):
             "is_success": bool(progress >= 1.0 and not self._touched),
             "domain": dict(self._episode_domain),
         }
+
+
+def _bounded(values: NDArray[np.float64], box: gym.spaces.Box) -> NDArray[np.float32]:
+    return np.minimum(np.maximum(values, box.low), box.high).astype(np.float32)  # faster than np.clip
