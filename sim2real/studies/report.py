@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from html import escape
@@ -15,11 +16,13 @@ from sim2real.evaluation.metrics import Curves, arm_curves
 from sim2real.files import write_atomic
 from sim2real.studies.folder import StudyFolder
 from sim2real.studies.markup import figure, paragraph, section, table, terms, value_cell, video
-from sim2real.studies.numbers import interval, number
+from sim2real.studies.numbers import MISSING, interval, number
 from sim2real.studies.plots import curves_figure, metrics_figure, write_png
 from sim2real.studies.results import read_points, read_result
 from sim2real.studies.study_report import write_study_report
 from sim2real.studies.summary import (
+    FATES,
+    MAP_TITLES,
     METRIC_WORDS,
     SHORT_WORDS,
     SYMBOLS,
@@ -103,6 +106,7 @@ def write_report(folder: str | Path) -> Path:
             ),
         ),
         _demonstration(folder),
+        _space_map(result),
         _domain(result),
         section("Provenance", _provenance(result)),
     ]
@@ -186,6 +190,27 @@ def _arms(result: Mapping[str, Any]) -> str:
     head = ("Arm", *(("Success",) if with_success else ()), "Return", "Source steps", "Target steps")
     note = f"At the end of the budget: {over_seeds(len(result['seeds']))}. Steps are for each seed."
     return table("Arms: how they end, and the steps they used", head, rows, cards=True) + f'<p class="note">{note}</p>'
+
+
+def _space_map(result: Mapping[str, Any]) -> str:
+    """Return what became of the channels and the networks of a policy in a world of other spaces."""
+    if "space_map" not in result:
+        return ""
+    space_map, parts = result["space_map"], []
+    for kind, title in MAP_TITLES.items():
+        rows = [
+            f'<tr><th scope="row">{escape(link["what"])}</th>'
+            f"{value_cell('Of the policy', escape(link['policy']) or MISSING)}"
+            f"{value_cell('Of the target', escape(link['env']) or MISSING)}"
+            f"{value_cell('How', escape(link['how']) or MISSING)}</tr>"
+            for link in space_map[kind]
+        ]
+        parts.append(table(title, (title, "Of the policy", "Of the target", "How"), rows, cards=True))
+    counts = Counter(tensor["what"] for tensor in result["tensors"])
+    words = ", ".join(f"{counts[what]} {what}" for what in FATES if counts[what])
+    parts.append(f'<p class="note">Tensors of the networks: {words}.</p>')
+    parts += [paragraph("caution", warning) for warning in space_map["warnings"]]
+    return section("What became of each number", "".join(parts))
 
 
 def _metrics(result: Mapping[str, Any]) -> str:

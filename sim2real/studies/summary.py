@@ -140,7 +140,10 @@ def summary_table(result: Mapping[str, Any]) -> Group:
     return Group(arms, metrics, Padding(verdict, (1, 0)), *note)
 
 
-_MAP_TITLES = {"observation": "Observations", "action": "Actions"}
+MAP_TITLES = {"observation": "Observations", "action": "Actions"}
+"""Parts of a space map, and what they are called."""
+FATES = ("copied", "mapped", "fresh")
+"""What may have become of a tensor."""
 
 
 def map_table(space_map: Mapping[str, Any]) -> Group:
@@ -150,7 +153,7 @@ def map_table(space_map: Mapping[str, Any]) -> Group:
         space_map: Under this name in ``result.json``.
     """
     shown: list[RenderableType] = []
-    for kind, title in _MAP_TITLES.items():
+    for kind, title in MAP_TITLES.items():
         table = _table(title)
         for column in ("", "of the policy", "of the env", "how"):
             table.add_column(column, overflow="fold")

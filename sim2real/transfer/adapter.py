@@ -26,6 +26,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import ActionNoise, NormalActionNoise, VectorizedActionNoise
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
+from sim2real.deployment.normalizer import RunningStatistics
 from sim2real.deployment.policy import Policy
 from sim2real.domains.contract import Interface
 from sim2real.errors import Sim2RealError
@@ -155,6 +156,7 @@ class Alignment(BaseCallback):
         self._parts: list[Steps] = []
         self._before: NDArray[Any] | None = None
         self._home: Steps | None = None
+        self._seen: RunningStatistics | None = None
         self._own_noise: ActionNoise | None = None
 
     def state(self) -> dict[str, Any]:
@@ -165,6 +167,7 @@ class Alignment(BaseCallback):
             "best": _numbers_of(self._best),
             "score": self._score,
             "rewards": self._rewards,
+            "seen": {name: np.asarray(value) for name, value in vars(self._seen).items()} if self._seen else {},
             "rounds": self._rounds,
         }
 
@@ -173,7 +176,10 @@ class Alignment(BaseCallback):
         self._parts = [Steps(**state["steps"])] if state["steps"] else []
         self._map, self._best = (_with_numbers(self._map, state[name]) for name in ("map", "best"))
         self._score, self._rewards, self._rounds = state["score"], list(state["rewards"]), state["rounds"]
-        self._translated(0)
+        if state["seen"]:
+            mean, var, count = (state["seen"][name] for name in ("mean", "var", "count"))
+            self._seen = RunningStatistics(mean=mean, var=var, count=float(count))
+            self._translated(0)
 
     def begin_segment(self, seed: int) -> None:  # noqa: ARG002
         """Look at what the target shows after its reset."""
@@ -227,7 +233,12 @@ class Alignment(BaseCallback):
         self._map = align(self._source, self._best, self._home, self._parts[0], updates=updates, seed=seed)
 
     def _install(self) -> None:
-        """Let the learner act along the map."""
+        """Let the learner act along the map.
+
+        Numbers that an encoder makes of others have statistics from which nothing like the target's own follow.
+        """
+        shown = joined(self._parts).observations.astype(np.float64)
+        self._seen = RunningStatistics(mean=shown.mean(0), var=shown.var(0), count=float(len(shown)))
         policy = self._translated(self.model.seed or 0)
         policy.copy_into(self.model)
         carry_normalizer(policy, self.model, on=self._method.normalizer == "blend")
@@ -237,7 +248,7 @@ class Alignment(BaseCallback):
 
     def _translated(self, seed: int) -> Policy:
         """Return the policy along the map, to which learning is anchored."""
-        policy = translate(self._source, self._there, self._map, seed).policy
+        policy = translate(self._source, self._there, self._map, seed, self._seen).policy
         if self._pull is not None:
             self._pull.teacher = policy.module
         return policy

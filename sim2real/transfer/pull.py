@@ -132,7 +132,8 @@ def _draw_ppo(learner: PPO, pull: Pull) -> None:
         if weight:
             with torch.enable_grad():
                 loss = weight * policy_divergence(pull.teacher, policy, pull.observations).mean()
-                loss.backward()  # type: ignore[no-untyped-call]
+                if loss.requires_grad:  # not while the actor is frozen
+                    loss.backward()  # type: ignore[no-untyped-call]
 
     policy.evaluate_actions = evaluate_actions
     policy.optimizer.register_step_pre_hook(add_gradient)

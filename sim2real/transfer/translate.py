@@ -52,6 +52,9 @@ _OBSERVING = re.compile(r"(actor|actor_target)\.(latent_pi|mu)\.0\.weight|mlp_ex
 _CRITIC = re.compile(r"critic(_target)?\.qf\d+\.0\.weight")
 _SPREAD = re.compile(r"(actor\.log_std|log_std)(\.weight|\.bias)?")
 
+_STILL = 0.01
+"""Least variance of a number that was seen, as a share of what would follow from the policy's."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tensor:
@@ -96,7 +99,9 @@ class Affine:
         return Affine(_snap(self.matrix), _snap(self.offset))
 
 
-def translate(policy: Policy, env: Interface, space_map: SpaceMap, seed: int = 0) -> Translation:
+def translate(
+    policy: Policy, env: Interface, space_map: SpaceMap, seed: int = 0, seen: RunningStatistics | None = None
+) -> Translation:
     """Translate a policy.
 
     Args:
@@ -104,6 +109,8 @@ def translate(policy: Policy, env: Interface, space_map: SpaceMap, seed: int = 0
         env: What the translated policy sees and does.
         space_map: Between the two, see :func:`~sim2real.transfer.space_map.map_spaces`.
         seed: Of the values' initial weights, where these are fresh.
+        seen: Statistics of what the env shows, for the normalizer if there is one; as the policy's are along the map if
+            ``None``. What the policy does is the same, to rounding, but for what the normalizer clips.
 
     Raises:
         Sim2RealError: The policy explores by state (``use_sde``).
@@ -111,7 +118,7 @@ def translate(policy: Policy, env: Interface, space_map: SpaceMap, seed: int = 0
     if policy.network.use_sde:
         raise Sim2RealError("a policy with state-dependent exploration (use_sde) cannot be translated.")
     network = _network_for(policy, target_algorithm(policy.algo, env))
-    normalizer, reading = _reading(policy, space_map.observation)
+    normalizer, reading = _reading(policy, space_map.observation, seen)
     squashed = policy.algo != "ppo"
     said = _saying(space_map.action, squashed=squashed)
     old = policy.weights if network.algo == policy.algo else _renamed(policy)
@@ -186,7 +193,7 @@ def _number(name: str) -> int:
     return int(part) if part.isdigit() else -1
 
 
-def _reading(policy: Policy, part: Part) -> tuple[Normalizer | None, Affine]:
+def _reading(policy: Policy, part: Part, seen: RunningStatistics | None) -> tuple[Normalizer | None, Affine]:
     """Return the normalizer of the translated policy, and its networks' inputs → those of the policy."""
     matrix, wanted, given = part.matrix, part.wanted, part.given
     there = matrix.any(axis=1)
@@ -213,6 +220,9 @@ def _reading(policy: Policy, part: Part) -> tuple[Normalizer | None, Affine]:
             var_of[column] = max(variance, 0.0)
             if variance >= 0.0:
                 exact.append((row, column))
+    count = statistics.count
+    if seen is not None:  # what stood still so far need not stand still for good
+        mean_of, var_of, exact, count = seen.mean, np.maximum(seen.var, _STILL * var_of), [], seen.count
     scale_of = np.sqrt(var_of + epsilon)
     inputs = matrix * scale_of / scale[:, None]
     known = there | part.constant
@@ -220,7 +230,7 @@ def _reading(policy: Policy, part: Part) -> tuple[Normalizer | None, Affine]:
     for row, column in exact:
         inputs[row, column], offset[row] = np.sign(matrix[row, column]), 0.0
     normalizer = Normalizer(
-        statistics={None: RunningStatistics(mean=mean_of, var=var_of, count=statistics.count)},
+        statistics={None: RunningStatistics(mean=mean_of, var=var_of, count=count)},
         returns=policy.normalizer.returns,
         clip=policy.normalizer.clip,
         epsilon=epsilon,

@@ -8,6 +8,7 @@ from scipy.special import log_softmax
 from scipy.stats import norm
 from shapes import ID, face, fresh_policy, observations, shaped
 
+from sim2real.deployment.normalizer import RunningStatistics
 from sim2real.domains.channels import Channel
 from sim2real.errors import Sim2RealError
 from sim2real.training.train import train
@@ -245,6 +246,20 @@ def test_fresh_values_depend_on_the_seed_alone():
     for name, array in first.items():
         np.testing.assert_array_equal(array, again[name])
         assert np.array_equal(array, other[name]) == ("value_net" not in name or not array.any())
+
+
+def test_other_statistics_of_what_is_shown_change_nothing_that_is_done():
+    policy, there = fresh_policy("sac", shaped()), face(order=("velocity", "temperature", "position"), unit="mm")
+    space_map = map_spaces(policy.interface, there)
+    seen = RunningStatistics(mean=np.array([0.3, 20.0, -400.0]), var=np.array([2.0, 0.0, 1e6]), count=50.0)
+    one, other = (translate(policy, there, space_map, 0, given).policy for given in (None, seen))
+    rows = observations(there.observation)
+    np.testing.assert_allclose(one.predict(rows), other.predict(rows), atol=2e-5)
+    found = other.normalizer.statistics[None]
+    np.testing.assert_array_equal(found.mean, seen.mean)
+    np.testing.assert_array_equal(found.var[[0, 2]], seen.var[[0, 2]])
+    assert found.var[1] > 0.0  # what stood still may move yet
+    assert found.count == 50.0
 
 
 def test_the_translated_policy_says_what_it_sees_and_no_world():
