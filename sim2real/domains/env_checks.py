@@ -19,9 +19,10 @@ from functools import partial
 from typing import Any, Literal
 
 import gymnasium as gym
+import numpy as np
 
-from sim2real.domains.channels import Channel
-from sim2real.domains.contract import Env, action_channels, observation_channels
+from sim2real.domains.channels import Channel, channel_box
+from sim2real.domains.contract import Env, action_channels, observation_channels, privileged_channels
 from sim2real.domains.randomize import RandomizeDomain
 from sim2real.domains.space import Domain, DomainSpace
 from sim2real.domains.targets import NOMINAL, check_targets
@@ -129,7 +130,7 @@ def channels_fit(subject: Subject) -> Outcome:
             "observation_channels": (observation_channels(env), observed),
             "action_channels": (action_channels(env), env.action_space),
         }
-    problems, named = [], []
+        problems, named = _check_privileged(env, subject.seed)
     for name, (channels, space) in sides.items():
         if channels is None:
             continue
@@ -141,6 +142,23 @@ def channels_fit(subject: Subject) -> Outcome:
     if not named:
         return "skipped", "optional; none are named"
     return verdict(problems, ", ".join(named))
+
+
+def _check_privileged(env: Env, seed: int) -> tuple[list[str], list[str]]:
+    """Return what is wrong with what a teacher is told, and in words that there is such."""
+    channels = privileged_channels(env)
+    if channels is None:
+        return [], []
+    if not env.has_wrapper_attr("privileged_observation"):
+        return ["privileged_channels are named and there is no privileged_observation()"], []
+    env.reset(seed=seed)
+    ask = env.get_wrapper_attr("privileged_observation")
+    told, again, box = ask(), ask(), channel_box(channels)
+    if not isinstance(told, np.ndarray) or told.shape != box.shape or told.dtype != np.float32:
+        return [f"privileged_observation() must be an array of float32, shape {box.shape}, got {told!r}"], []
+    if not np.isfinite(told).all() or not np.array_equal(told, again):
+        return [f"privileged_observation() must be finite, and the same when asked twice, got {told} and {again}"], []
+    return [], [f"{len(channels)} privileged channels"]
 
 
 def _numbers(space: gym.Space[Any]) -> int | None:

@@ -8,7 +8,8 @@ earns says how good it is. Each alignment hears of all steps so far and begins f
 goes on along the best one of all. Before the first alignment actions are drawn at random (SAC, TD3, TQC).
 
 Encoder and decoder are affine, and stand in the first and the last layers. From there on it is fine-tuning with an
-anchor, and with the layers between them frozen, which thaw one after the other with ``thaw_every``.
+anchor. Unless ``frozen`` and ``thaw_every`` say otherwise, the layers between them are frozen at first and thaw one
+after the other, from the last on, the first of them as soon as the map is aligned.
 """
 
 from __future__ import annotations
@@ -106,7 +107,10 @@ class Adapter(Freeze):
             )
         steps = self._aligned(training.steps)
         warmup = steps + (min(training.steps // 10, 500) if self.critic_warmup is None else self.critic_warmup)
-        later = replace(self, critic_warmup=warmup, collect_first=steps, frozen=self._between(translation.policy))
+        later = replace(self, critic_warmup=warmup, collect_first=steps)
+        if self.frozen is None:
+            thaw = steps if self.thaw_every is None else self.thaw_every
+            later = replace(later, frozen=self._between(translation.policy), thaw_every=thaw)
         callbacks = super(Adapter, later).prepare(learner, translation.policy, training)
         pull = next((callback for callback in callbacks if isinstance(callback, Pull)), None)
         when = [round(steps * (number + 1) / (self.rounds + 1)) for number in range(self.rounds + 1)]
@@ -119,8 +123,6 @@ class Adapter(Freeze):
 
     def _between(self, policy: Policy) -> Sequence[str]:
         """Return the names of the layers between the first and the last one."""
-        if self.frozen is not None:
-            return self.frozen
         net_arch = policy.network.kwargs["net_arch"]
         depth = max(map(len, net_arch.values())) if isinstance(net_arch, Mapping) else len(net_arch)
         return [f"hidden_{number}" for number in range(2, depth + 1)]

@@ -108,6 +108,21 @@ def test_gymnasiums_own_envs_are_ok_and_told_how_to_get_parameters(name, warned)
             "observation_channels are 1 wide, the space is Box(-10.0, 10.0, (2,), float32)",
         ),
         (
+            "TellsNothing",
+            "channels",
+            "privileged_channels are named and there is no privileged_observation()",
+        ),
+        (
+            "TellsTooMuch",
+            "channels",
+            "privileged_observation() must be an array of float32, shape (1,), got array([0., 0., 0.], dtype=float32)",
+        ),
+        (
+            "TellsTwoTales",
+            "channels",
+            "privileged_observation() must be finite, and the same when asked twice, got [1.] and [2.]",
+        ),
+        (
             "SharesInfo",
             "Gymnasium's checker",
             "The infos returned by `env.reset() (call 1)` and `env.step() (call 2)` share an object",

@@ -244,6 +244,21 @@ class WrongChannels(Sound):
     observation_channels = Sound.observation_channels[:1]
 
 
+class TellsNothing(Sound):
+    privileged_channels = Sound.observation_channels[:1]
+
+
+class TellsTooMuch(TellsNothing):
+    def privileged_observation(self):
+        return np.zeros(3, np.float32)
+
+
+class TellsTwoTales(TellsNothing):
+    def privileged_observation(self):
+        self.told = getattr(self, "told", 0.0) + 1.0
+        return np.full(1, self.told, np.float32)
+
+
 class MakesNoSense(Sound):
     def __init__(self) -> None:
         raise RuntimeError("no licence")

@@ -215,6 +215,15 @@ def test_a_source_may_have_budgets_of_its_own(tmp_path, monkeypatch):
     assert {cell.labels["steps"] for cell in plan(tmp_path, sources={"slow": sources["slow"]}).cells} == {200, 400}
 
 
+def test_a_source_may_have_targets_of_its_own(tmp_path):
+    own = GRID["sources"]["own"]
+    sources = {"own": own, "near": {**own, "steps": 300, "targets": ["shifted"]}}
+    found = {(cell.labels["source"], cell.labels["target"]) for cell in plan(tmp_path, sources=sources).cells}
+    assert found == {("own", "shifted"), ("own", "far"), ("near", "shifted")}
+    with pytest.raises(Sim2RealError, match=r"sources: own: unknown target 'fra'\. Did you mean 'far'\?"):
+        plan(tmp_path, sources={"own": {**own, "targets": ["fra"]}})
+
+
 def test_several_names_of_a_kind_are_left_out_at_once(tmp_path):
     axes = {"methods": ["finetune", "freeze", "kickstart"], "steps": [120, 240]}
     gone = {"method": ["freeze", "kickstart"], "steps": [240], "target": "far"}

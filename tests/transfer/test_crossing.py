@@ -69,6 +69,9 @@ def test_a_policy_is_carried_into_other_spaces_and_what_was_done_is_told(learned
     assert [space_map.to_dict() for space_map in told] == [done.result["space_map"]]
     assert [link["what"] for link in done.result["space_map"]["observation"]] == ["re-scaled", "moved", "new"]
     assert {tensor["what"] for tensor in done.result["tensors"]} == {"copied", "mapped"}
+    page = (done.folder / "report.html").read_text()
+    assert "What became of each number" in page
+    assert "temperature[1] degC" in page
     there = shaped(**OTHER).make()
     load_policy(done.folder / "arms" / "graft" / "seed_0").check_fits(there.observation_space, there.action_space)
     as_it_was = load_policy(done.folder / "arms" / "zero-shot" / "seed_0" / "policy.zip")
