@@ -23,17 +23,16 @@ from kept_curves import (
     cells_of,
     curves_of,
     ending,
-    judged,
     run_kept,
     split,
     threshold_of,
+    verdict_words,
 )
 from world_runs import replace_part
 
 from sim2real.errors import Sim2RealError
 from sim2real.evaluation.metrics import steps_to_reach
 from sim2real.files import write_atomic
-from sim2real.studies.summary import SHORT_WORDS
 from sim2real.transfer.scratch import Scratch
 from sim2real.transfer.zero_shot import ZeroShot
 
@@ -64,7 +63,7 @@ def rendered(kept: Kept) -> str:
             continue
         ends = [ending(points, arm) for arm in (ZeroShot.name, method, Scratch.name)]
         seeds = len({point["seed"] for point in points})
-        verdict = SHORT_WORDS[judged(points, method).verdict]
+        verdict = verdict_words(points, method)
         whole = next((p for t, p in cells.items() if pair_of(t) == (source, target) and split(t)[4] > steps), None)
         found = [source, target, method, f"{steps:,}", str(seeds), *ends, verdict]
         lines.append([*found, *(["–"] * 3 if whole is None else against_scratch(points, whole, method))])

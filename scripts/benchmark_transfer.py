@@ -24,10 +24,10 @@ from kept_curves import (
     cells_of,
     curves_of,
     ending,
-    judged,
     run_kept,
     split,
     threshold_of,
+    verdict_words,
 )
 from world_runs import replace_part
 
@@ -36,7 +36,6 @@ from sim2real.evaluation.metrics import steps_to_reach
 from sim2real.evaluation.statistics import mean_interval
 from sim2real.files import write_atomic
 from sim2real.studies.numbers import interval, number
-from sim2real.studies.summary import SHORT_WORDS
 from sim2real.transfer.auto import Auto
 from sim2real.transfer.scratch import Scratch
 from sim2real.transfer.zero_shot import ZeroShot
@@ -77,7 +76,7 @@ def cell_table(cells: Mapping[str, Points]) -> str:
             row[arm] = ending(points, arm)
         seeds = len({point["seed"] for point in points})
         row["seeds"] = str(max(seeds, int(row.get("seeds", 0))))
-        row[method] = f"{ending(points, method)} {SHORT_WORDS[judged(points, method).verdict]}"
+        row[method] = f"{ending(points, method)} {verdict_words(points, method)}".strip()
     head = ["source", "randomized", "target", "steps", "seeds", ZeroShot.name, Scratch.name, *methods]
     lines = [head, ["---"] * len(head)]
     for (source, randomizer, target, steps), row in rows.items():

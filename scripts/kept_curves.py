@@ -20,7 +20,7 @@ from sim2real.domains.world import make_importable
 from sim2real.evaluation.metrics import Curves, arm_curves, threshold
 from sim2real.files import read_jsonl, read_yaml, write_atomic
 from sim2real.studies.run import part, plan_study, run_study
-from sim2real.studies.summary import percent
+from sim2real.studies.summary import SHORT_WORDS, percent
 from sim2real.transfer.scratch import Scratch
 from sim2real.transfer.verdict import Judgement, judge
 from sim2real.transfer.zero_shot import ZeroShot
@@ -156,6 +156,12 @@ def judged(points: Points, method: str) -> Judgement:
     """Return the verdict of a cell."""
     zero_shot = curves_of(points, ZeroShot.name) if any(p["arm"] == ZeroShot.name for p in points) else None
     return judge(curves_of(points, method), curves_of(points, Scratch.name), zero_shot=zero_shot)
+
+
+def verdict_words(points: Points, method: str) -> str:
+    """Return the verdict of a cell in words; nothing for a single seed, which decides nothing."""
+    single = len({point["seed"] for point in points}) == 1
+    return "" if single else SHORT_WORDS[judged(points, method).verdict]
 
 
 def ending(points: Points, arm: str) -> str:
