@@ -100,7 +100,8 @@ def test_the_adapter_carries_a_policy_into_a_turned_body(learned, tmp_path):
 
 
 def test_an_interrupted_alignment_goes_on_as_if_nothing_had_happened(learned, tmp_path):
-    whole = run_arm(arm(learned, tmp_path / "whole"), quiet)
+    few = {"updates": 60, "collected": 200}  # what it comes to does not matter here
+    whole = run_arm(arm(learned, tmp_path / "whole", **few), quiet)
     for stop in (70, 130):
 
         def listen(steps, stop=stop):
@@ -108,8 +109,8 @@ def test_an_interrupted_alignment_goes_on_as_if_nothing_had_happened(learned, tm
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            run_arm(arm(learned, tmp_path / "cut"), listen)
-    assert run_arm(arm(learned, tmp_path / "cut"), quiet) == whole
+            run_arm(arm(learned, tmp_path / "cut", **few), listen)
+    assert run_arm(arm(learned, tmp_path / "cut", **few), quiet) == whole
 
 
 def test_learning_goes_on_along_the_map_that_earned_most(learned, tmp_path, monkeypatch):
