@@ -1,6 +1,7 @@
 """What is published of studies is what they came to, and they are what is published."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,14 @@ PUBLISHED = [file for file in STUDIES if file.with_suffix(".json").exists()]
 
 @pytest.mark.parametrize("file", [file for file in STUDIES if file not in PUBLISHED], ids=lambda file: file.stem)
 def test_the_studies_that_are_shipped_can_be_run(file):
-    assert plan_study(file).cells
+    if file.stem != "heterogeneous" or (find_spec("panda_gym") and find_spec("highway_env")):
+        assert plan_study(file).cells
+        return
+    with pytest.raises(Sim2RealError) as raised:  # two of its targets are envs of packages that nothing else needs
+        plan_study(file)
+    assert "2 faults" in str(raised.value)
+    for package in ("panda-gym==3.0.7", "highway-env==1.12.1"):
+        assert f"needs a package that is not installed: pip install {package}" in str(raised.value)
 
 
 @pytest.mark.parametrize("file", PUBLISHED, ids=lambda file: file.stem)

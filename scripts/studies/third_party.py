@@ -7,6 +7,7 @@ cells of 3 m are too coarse for the edge of a road.
 
 from __future__ import annotations
 
+import importlib
 import math
 from typing import Any, SupportsFloat
 
@@ -37,8 +38,7 @@ class PandaGymReach(gym.ObservationWrapper[Any, Any, Any]):
     action_channels = (Channel(name="ee_displacement", width=3, unit="1", low=-1.0, high=1.0),)
 
     def __init__(self) -> None:
-        import panda_gym  # noqa: F401  # registers its envs
-
+        _register("panda_gym", "panda-gym==3.0.7")
         super().__init__(gym.make("PandaReach-v3"))
         self.observation_space = channel_box(self.observation_channels)
 
@@ -69,8 +69,7 @@ class Racetrack(gym.Wrapper[Any, Any, Any, Any]):
     action_channels = (Channel(name="steering", width=1, unit="1", low=-1.0, high=1.0),)
 
     def __init__(self, duration: int = 40) -> None:
-        import highway_env  # noqa: F401  # registers its envs
-
+        _register("highway_env", "highway-env==1.12.1")
         super().__init__(gym.make("racetrack-v0", config={"duration": duration}))
         self.observation_space = channel_box(self.observation_channels)
         self._angles = np.linspace(-0.75 * math.pi, 0.75 * math.pi, BEAMS)
@@ -104,6 +103,18 @@ class Racetrack(gym.Wrapper[Any, Any, Any, Any]):
             if other is not car:
                 free &= np.linalg.norm(points - other.position, axis=2) > _CAR
         return np.where(free.all(0), RANGE, _LOOKS[np.argmin(free, 0)])
+
+
+def _register(module: str, package: str) -> None:
+    """Import a package, which registers its envs.
+
+    Raises:
+        DependencyNotInstalled: It is not there.
+    """
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise gym.error.DependencyNotInstalled(f"pip install {package}") from error
 
 
 def _on_lane(lane: Any, points: Array) -> NDArray[np.bool_]:
