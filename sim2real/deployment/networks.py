@@ -53,11 +53,12 @@ _COMMON = {
     "normalize_images": "bool",
 }
 _SDE = {"use_sde": "bool", "use_expln": "bool", "log_std_init": "number"}
+_CRITICS = {"n_critics": "count", "privileged_dim": "width"}
 _KEYWORDS = {
     "ppo": {**_COMMON, **_SDE, "full_std": "bool", "squash_output": "bool"},
-    "sac": {**_COMMON, **_SDE, "clip_mean": "number", "n_critics": "count"},
-    "td3": {**_COMMON, "n_critics": "count"},
-    "tqc": {**_COMMON, **_SDE, "clip_mean": "number", "n_critics": "count", "n_quantiles": "count"},
+    "sac": {**_COMMON, **_SDE, **_CRITICS, "clip_mean": "number"},
+    "td3": {**_COMMON, **_CRITICS},
+    "tqc": {**_COMMON, **_SDE, **_CRITICS, "clip_mean": "number", "n_quantiles": "count"},
 }
 # How a network is initialised and optimised is no part of what a trained policy is.
 _FORGOTTEN = ("ortho_init", "optimizer_class", "optimizer_kwargs")
@@ -73,7 +74,8 @@ class NetworkSpec:
     """SB3's name of the policy class, one of :data:`POLICIES`."""
     kwargs: Mapping[str, Any]
     """JSON-plain keyword arguments: ``net_arch``, ``activation_fn`` by name, ``n_critics``, ``use_sde``, …; for
-    pictures ``features_extractor_kwargs``, ``{"features_dim": n}`` or, in a Dict, ``{"cnn_output_dim": n}``."""
+    pictures ``features_extractor_kwargs``, ``{"features_dim": n}`` or, in a Dict, ``{"cnn_output_dim": n}``. With
+    ``privileged_dim`` the policy class is the variant that :func:`~sim2real.deployment.asymmetric.asymmetric` makes."""
 
     def __post_init__(self) -> None:
         if self.algo not in ALGORITHMS:
@@ -88,6 +90,16 @@ class NetworkSpec:
             raise Sim2RealError("policy_kwargs: net_arch and activation_fn must be given.")
         for name, value in self.kwargs.items():
             _check_keyword(name, value, keywords[name], self)
+        if self.asymmetric and self.kwargs.get("share_features_extractor"):
+            raise Sim2RealError(
+                "policy_kwargs: privileged_dim is for critics that read something else than the actor; they cannot "
+                "share_features_extractor."
+            )
+
+    @property
+    def asymmetric(self) -> bool:
+        """Whether the critics read privileged numbers, see :mod:`~sim2real.deployment.asymmetric`."""
+        return "privileged_dim" in self.kwargs
 
     @property
     def use_sde(self) -> bool:
@@ -121,11 +133,13 @@ def describe(model: BaseAlgorithm) -> NetworkSpec:
     Raises:
         Sim2RealError: The algorithm, the policy class or a keyword is not among those that a bundle can name.
     """
+    from sim2real.deployment.asymmetric import symmetric
+
     algo = next((name for name in ALGORITHMS if isinstance(model, algorithm_class(name))), None)
     if algo is None:
         raise unknown_name("algorithm", type(model).__name__.lower(), ALGORITHMS)
     aliases = algorithm_class(algo).policy_aliases
-    policy = next((name for name in POLICIES if type(model.policy) is aliases[name]), None)
+    policy = next((name for name in POLICIES if symmetric(type(model.policy)) is aliases[name]), None)
     if policy is None:
         raise unknown_name("policy class", type(model.policy).__name__, POLICIES)
 
@@ -168,6 +182,8 @@ def build(
     """
     import torch
 
+    from sim2real.deployment.asymmetric import asymmetric
+
     if isinstance(observation_space, spaces.Dict) != (spec.policy == "MultiInputPolicy"):
         raise Sim2RealError(f"{spec.policy} does not read {observation_space}; MultiInputPolicy is for Dict spaces.")
     if spec.policy == "CnnPolicy" and not _pictures(spec.policy, spec.kwargs, observation_space):
@@ -186,13 +202,15 @@ def build(
             f"{f' and features_extractor_kwargs {features}' if features else ''}."
         )
 
-    chosen = algorithm_class(spec.algo).policy_aliases[spec.policy]
+    chosen: Any = algorithm_class(spec.algo).policy_aliases[spec.policy]
+    if spec.asymmetric:
+        chosen = asymmetric(chosen)
     extra: dict[str, Any] = {"use_sde": True} if spec.use_sde else {}
     if spec.algo == "ppo":
         extra["ortho_init"] = False  # slow, and overwritten anyway
     with torch.random.fork_rng(devices=[]):  # building draws initial weights: leave the caller's stream alone
         try:
-            module = chosen(observation_space, action_space, _no_learning, **spec.policy_kwargs, **extra)
+            module: BasePolicy = chosen(observation_space, action_space, _no_learning, **spec.policy_kwargs, **extra)
         except (AssertionError, KeyError, NotImplementedError, TypeError, ValueError) as error:
             raise Sim2RealError(f"the networks cannot be built: {error}") from None
     module.set_training_mode(False)
@@ -268,6 +286,8 @@ def _check_keyword(name: str, value: object, kind: str, spec: NetworkSpec) -> No
         raise Sim2RealError(f"{where} = {value!r} must be a number of magnitude below 1e6.")
     if kind == "count" and (isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 100):
         raise Sim2RealError(f"{where} = {value!r} must be a whole number from 1 to 100.")
+    if kind == "width" and (isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 100_000):
+        raise Sim2RealError(f"{where} = {value!r} must be a whole number from 1 to 100000.")
     if kind == "activation" and str(value) not in _ACTIVATIONS:
         raise unknown_name("activation function", value, _ACTIVATIONS)
     if kind == "features":

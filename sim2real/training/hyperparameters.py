@@ -12,10 +12,19 @@ from sim2real.errors import Sim2RealError, unknown_name
 from sim2real.rules import Rule, check_rules, number, whole
 from sim2real_policies import tuned_algorithm, tuned_hyperparameters
 
-OWN = ("net_arch", "activation", "features_dim", "n_envs", "normalize_observation", "normalize_reward", "hindsight")
+OWN = (
+    "net_arch",
+    "activation",
+    "features_dim",
+    "n_envs",
+    "normalize_observation",
+    "normalize_reward",
+    "hindsight",
+    "asymmetric_critic",
+)
 """Names that are ours; all others are arguments of the Stable-Baselines3 algorithm."""
 
-_OFF_POLICY = ("hindsight",)
+_OFF_POLICY = ("hindsight", "asymmetric_critic")
 """Those of ours that only algorithms with a replay buffer have."""
 
 ACTIVATIONS = ("relu", "tanh", "elu", "silu", "gelu", "leaky_relu")
@@ -145,6 +154,7 @@ _RULES: Mapping[str, Rule] = {
     "sde_sample_freq": whole(-1),
     # off-policy
     "hindsight": number(0.0, 1.0),
+    "asymmetric_critic": _ON_OFF,
     "buffer_size": whole(1),
     "learning_starts": whole(0),
     "tau": number(0.0, 1.0, above=True),

@@ -16,11 +16,13 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize, VecTransposeImage
 
+from sim2real.deployment.asymmetric import asymmetric, privileged_scale
 from sim2real.deployment.pictures import channels_first, check_pictures, has_pictures, is_picture
-from sim2real.domains.contract import Env
+from sim2real.domains.contract import Env, privileged_channels
 from sim2real.domains.randomizers import RandomizerSpec
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
+from sim2real.training.asymmetric import AsymmetricReplayBuffer, TellPrivileged
 from sim2real.training.fast.sac import FastSAC
 from sim2real.training.fast.td3 import FastTD3
 from sim2real.training.fast.tqc import FastTQC
@@ -57,6 +59,8 @@ def check_spaces(algo: str, env: Env, hyperparameters: Mapping[str, Any]) -> Non
             f"hyperparameter features_dim = {hyperparameters['features_dim']} is for pictures, and the env gives none; "
             f"leave it out, and give net_arch."
         )
+    if hyperparameters.get("asymmetric_critic"):
+        _check_asymmetric(env, hyperparameters)
     if algo != "ppo":
         if not isinstance(env.action_space, gym.spaces.Box):
             raise Sim2RealError(
@@ -64,6 +68,28 @@ def check_spaces(algo: str, env: Env, hyperparameters: Mapping[str, Any]) -> Non
             )
         if not np.all(np.isfinite([env.action_space.low, env.action_space.high])):
             raise Sim2RealError(f"algorithm {algo!r} needs bounded actions, the env has {env.action_space}.")
+
+
+def _check_asymmetric(env: Env, hyperparameters: Mapping[str, Any]) -> None:
+    if privileged_channels(env) is None:
+        raise Sim2RealError(
+            "hyperparameter asymmetric_critic = true needs an env that tells what the simulator knows "
+            "(privileged_channels, privileged_observation()); set it to false."
+        )
+    what = {
+        "Dict observations": isinstance(env.observation_space, gym.spaces.Dict),
+        "state-dependent exploration (use_sde)": hyperparameters.get("use_sde"),
+        "hindsight": hyperparameters.get("hindsight"),
+        "n_steps above 1": hyperparameters.get("n_steps", 1) > 1,
+        "a net_arch without hidden layers": not all(_layers(hyperparameters["net_arch"])),
+    }
+    for name, there in what.items():
+        if there:
+            raise Sim2RealError(f"hyperparameter asymmetric_critic = true does not go with {name}; set it to false.")
+
+
+def _layers(net_arch: Any) -> list[Sequence[int]]:
+    return list(net_arch.values()) if isinstance(net_arch, Mapping) else [net_arch]
 
 
 def make_training_env(
@@ -88,8 +114,15 @@ def make_training_env(
     Raises:
         Sim2RealError: There is no such cluster, or it has no room.
     """
-    factories: list[Callable[[], Env]] = [partial(world.make, randomizer=randomizer)] * n_envs
+    factory: Callable[[], Env] = partial(world.make, randomizer=randomizer)
+    if hyperparameters.get("asymmetric_critic"):
+        factory = partial(_telling_privileged, factory)
+    factories = [factory] * n_envs
     return normalized_env(turned_env(VecMonitor(_vectorize(factories, workers, address))), hyperparameters)
+
+
+def _telling_privileged(factory: Callable[[], Env]) -> Env:
+    return TellPrivileged(factory())
 
 
 def turned_env(vec_env: VecEnv) -> VecEnv:
@@ -177,9 +210,16 @@ def make_learner(
         name = "cnn_output_dim" if is_dict else "features_dim"
         policy_kwargs["features_extractor_kwargs"] = {name: hyperparameters["features_dim"]}
     one = "CnnPolicy" if is_picture(vec_env.observation_space) else "MlpPolicy"
+    policy: Any = "MultiInputPolicy" if is_dict else one
+    if hyperparameters.get("asymmetric_critic"):
+        policy = asymmetric(_LEARNERS[algo].policy_aliases[policy])
+        width = sum(channel.width for channel in vec_env.get_attr("privileged_channels")[0])
+        policy_kwargs["privileged_dim"] = width
+        arguments["replay_buffer_class"] = AsymmetricReplayBuffer
+        arguments["replay_buffer_kwargs"] = {"privileged_dim": width}
     try:
         learner: BaseAlgorithm = _LEARNERS[algo](
-            "MultiInputPolicy" if is_dict else one,
+            policy,
             vec_env,
             policy_kwargs=policy_kwargs,
             seed=seed,
@@ -190,6 +230,8 @@ def make_learner(
             learner.compiled = steps >= _COMPILE_FROM and not has_pictures(vec_env.observation_space)
             if isinstance(learner.replay_buffer, HindsightReplayBuffer):
                 learner.replay_buffer.set_env(_one_of(vec_env))
+            if isinstance(learner.replay_buffer, AsymmetricReplayBuffer):
+                learner.replay_buffer.scale = privileged_scale(learner.policy)
     except (AssertionError, TypeError, ValueError) as error:
         raise Sim2RealError(f"{algo} refuses its hyperparameters: {' '.join(str(error).split())}") from error
     return learner

@@ -53,6 +53,7 @@ class Adapter(Freeze):
     """Learns what the numbers of another body mean, and goes on from there."""
 
     name: ClassVar[str] = "adapter"
+    asymmetric: ClassVar[bool] = False
     aligns: ClassVar[bool] = True
     rules: ClassVar[Mapping[str, Rule]] = {
         **Freeze.rules,

@@ -41,6 +41,8 @@ class TransferMethod:
     teaches: ClassVar[bool] = False
     """Whether what is carried into other spaces is only a teacher there, which reads the env's privileged observation
     where it has one, see :func:`~sim2real.domains.contract.privileged_channels`."""
+    asymmetric: ClassVar[bool] = False
+    """Whether its learner, and the source policy, may have critics that read privileged observations."""
     rules: ClassVar[Mapping[str, Rule]] = {}
     """What its settings may be."""
 
@@ -62,7 +64,7 @@ class TransferMethod:
         """Whether it changes the update of SAC, TD3 or TQC, or its batches; that of Stable-Baselines3 it cannot."""
         return False
 
-    def check(self, training: TrainingConfig, source: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def check(self, training: TrainingConfig, source: Mapping[str, Any]) -> None:
         """Check that the settings fit a training and a source policy, before anything is built.
 
         Args:
@@ -76,6 +78,14 @@ class TransferMethod:
             raise Sim2RealError(f"{self.name} learns from a replay buffer, which ppo has not; use sac, td3 or tqc.")
         if self.changes_update and training.algo != "ppo":
             check_faster_update(self.name, training)
+        if self.learns and (not self.asymmetric or self.mixes_source):
+            for whose, values in (("the learner", training.hyperparameters), ("the source policy", source)):
+                if values.get("asymmetric_critic"):
+                    able = [name for name in METHODS if find_method(name).asymmetric]
+                    raise Sim2RealError(
+                        f"{self.name} with these settings is for critics that read what the actor does, and "
+                        f"{whose} has an asymmetric_critic; use {', '.join(able)}."
+                    )
 
     def source_steps(self, steps: int) -> int:  # noqa: ARG002
         """Return how many steps it takes in the source, besides those that the policy was trained with: none.

@@ -54,6 +54,7 @@ class Columns(FineTune):
     rules: ClassVar[Mapping[str, Rule]] = {**FineTune.rules, "width": whole(1, 4096, none=True)}
     adapters: ClassVar[bool]
     """Whether the new column reads the hidden layers of the source's."""
+    asymmetric: ClassVar[bool] = False
     critics: ClassVar[bool]
     """Whether the critics have a new column, too; otherwise they are the source's, and learn as a whole."""
 

@@ -8,7 +8,8 @@ Rusu et al. (2016), "Policy distillation": the student π minimizes
 the second the student (as in DAgger, Ross et al., 2011), so that it has seen where its own mistakes lead. For SAC and
 TQC both are Gaussians before tanh; for TD3 Gaussians with the standard deviation 0.2 around the actions in [−1, 1], as
 in kickstarting. Its critics learn the source's values of the source's actions and of others around them, by least
-squares. All of it takes steps in the source only. Fine-tuning goes on from there.
+squares; asymmetric ones, which read what the teacher's do, are copies of these. All of it takes steps in the source
+only. Fine-tuning goes on from there.
 
 In a world of other spaces the source policy is translated into a teacher, and the lessons take place in envs like the
 target's, but not in its domain: in the nominal one or, if the source was randomized, in those that ``uniform`` draws.
@@ -34,6 +35,7 @@ from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from torch import Tensor
 
+from sim2real.deployment.asymmetric import Standardized, privileged_scale
 from sim2real.deployment.pictures import has_pictures
 from sim2real.deployment.policy import Policy
 from sim2real.domains.contract import domain_space
@@ -100,9 +102,13 @@ class Distill(FineTune):
     def hyperparameters(self, tuned: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of fine-tuning, with the student's networks."""
         values = super().hyperparameters(tuned, source)
-        if "features_dim" in tuned and "features_dim" not in source:
-            values["features_dim"] = tuned["features_dim"]  # of pictures, which the teacher need not see
-        values["net_arch"] = _halved(values["net_arch"]) if self.hidden is None else list(self.hidden)
+        for name in ("features_dim", "asymmetric_critic"):  # of pictures, which the teacher need not see
+            if name in tuned and name not in source:
+                values[name] = tuned[name]
+        taught = _halved(values["net_arch"]) if self.hidden is None else list(self.hidden)
+        if values.get("asymmetric_critic"):  # copied, and no machine has to run it
+            taught = {"pi": _part(taught, "pi"), "qf": _part(values["net_arch"], "qf")}
+        values["net_arch"] = taught
         return values
 
     def prepare(
@@ -111,10 +117,16 @@ class Distill(FineTune):
         """Carry the normalizer; return what distils before the first step, and fine-tuning's warm-up.
 
         Raises:
-            Sim2RealError: The policy does not say its world.
+            Sim2RealError: The policy does not say its world, or only one of both has an asymmetric critic.
         """
         assert source is not None
         check_world(source)
+        if (privileged_scale(learner.policy) is not None) != source.network.asymmetric:
+            has = source.network.asymmetric
+            raise Sim2RealError(
+                f"distill teaches the source's critics, which {'do' if has else 'do not'} read privileged "
+                f"observations; set asymmetric_critic to {str(has).lower()}."
+            )
         source.copy_entropy_into(learner)
         beside = self._beside(learner, source, training)
         lessons = Distillation(source, lambda: source_env(source), self.collected, self.updates)
@@ -134,9 +146,12 @@ class Distill(FineTune):
             beside = self._beside(learner, teacher, training)
             lessons = Distillation(teacher, envs, self.collected, self.updates)
             return [lessons, *beside, self._warmup(training.steps)]
+        self._scale_critics(learner)
         normalize = learner.get_vec_normalize_env()
         if normalize is not None:
             normalize.training = self.normalizer == "blend"
+            if teacher.normalizer is not None and teacher.normalizer.returns is not None:
+                teacher.normalizer.returns.copy_into(normalize.ret_rms)
         anchor = self._anchor(learner, deepcopy(learner.policy), training.steps)
         pupil = anchor[0].teacher if anchor else None
         lessons = Distillation(teacher, envs, self.collected, self.updates, privileged=True, pupil=pupil)
@@ -201,6 +216,9 @@ class Distillation(BaseCallback):
             return
         learner: Any = self.model
         set_random_seed(learner.seed)
+        scale = privileged_scale(learner.policy)
+        if scale is not None:
+            _copy_critics(self._teacher, learner.critic, scale)
         parameters = [p for p in learner.policy.parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(parameters, lr=_LEARNING_RATE, fused=True)
         size = _BATCH_OF_PICTURES if has_pictures(learner.observation_space) else _BATCH
@@ -247,6 +265,8 @@ class Distillation(BaseCallback):
         """Return the divergence, and the mean squared error of the values in units of their variance."""
         teacher: Any = self._teacher.module
         divergence = policy_divergence(teacher, learner.policy, lesson, batch).mean()
+        if privileged_scale(learner.policy) is not None:
+            return divergence, torch.zeros(())
         if isinstance(learner.policy, ActorCriticPolicy):
             with torch.no_grad():
                 wanted = teacher.predict_values(lesson)
@@ -260,9 +280,21 @@ class Distillation(BaseCallback):
         return divergence, (found - wanted).square().mean() / (wanted.var() + 1e-6)
 
 
+def _copy_critics(teacher: Policy, critic: Any, scale: Standardized) -> None:
+    """Give asymmetric critics the weights and the scale of the teacher's, which read the same."""
+    module: Any = teacher.module
+    taught, own = module.critic.state_dict(), critic.state_dict()
+    critic.load_state_dict({name: taught.get(name, value) for name, value in own.items()})
+    if teacher.normalizer is not None and not teacher.network.asymmetric:
+        statistics = teacher.normalizer.statistics[None]
+        scale.set(statistics.mean, statistics.var, statistics.count)
+
+
 def _copy_encoder(learner: Any) -> None:
     """Let the critics' encoder of pictures go on from the actor's: actions show where to look long before values do."""
-    if not isinstance(learner.policy, ActorCriticPolicy) and has_pictures(learner.observation_space):
+    if isinstance(learner.policy, ActorCriticPolicy) or privileged_scale(learner.policy) is not None:
+        return
+    if has_pictures(learner.observation_space):
         learner.critic.features_extractor.load_state_dict(learner.actor.features_extractor.state_dict())
 
 
@@ -288,6 +320,10 @@ def _copy_to_followers(learner: Any) -> None:
         follower = getattr(learner, f"{name}_target", None)
         if follower is not None:
             follower.load_state_dict(getattr(learner, name).state_dict())
+
+
+def _part(net_arch: Any, name: str) -> Any:
+    return net_arch[name] if isinstance(net_arch, Mapping) else net_arch
 
 
 def _halved(net_arch: Any) -> Any:

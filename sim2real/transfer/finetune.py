@@ -29,6 +29,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.sac.policies import SACPolicy
 from stable_baselines3.td3.policies import TD3Policy
 
+from sim2real.deployment.asymmetric import privileged_scale
 from sim2real.deployment.policy import Policy
 from sim2real.errors import Sim2RealError
 from sim2real.rules import Rule, number, whole
@@ -47,6 +48,7 @@ class FineTune(TransferMethod):
     """Goes on learning in the target from the source's actor and critic."""
 
     name: ClassVar[str] = "finetune"
+    asymmetric: ClassVar[bool] = True
     rules: ClassVar[Mapping[str, Rule]] = {
         "critic_warmup": whole(0, none=True),
         "collect_first": whole(0, none=True),
@@ -102,6 +104,11 @@ class FineTune(TransferMethod):
                 f"anchor = {self.anchor:g} compares with a policy that needs its own statistics of observations; "
                 f"normalizer: {self.normalizer} changes them."
             )
+        if source.get("asymmetric_critic") and training.world.interface().privileged_channels is None:
+            raise Sim2RealError(
+                f"{self.name} goes on with the source's asymmetric critic, which reads what a simulator knows, and the "
+                f"target does not tell that; use kickstart."
+            )
         if source.get("use_sde") and self.anchor:
             raise Sim2RealError("an anchor needs a policy without state-dependent exploration (use_sde).")
         steps = training.steps
@@ -118,10 +125,10 @@ class FineTune(TransferMethod):
 
     def hyperparameters(self, tuned: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
         """Return the tuned ones, with the source's networks and normalization and no random warm-up."""
-        carried = ("net_arch", "activation", "features_dim", "normalize_observation", "normalize_reward")
-        values = {**tuned, **{name: source[name] for name in carried if name in source}}
-        if "net_arch" in source and "features_dim" not in source:
-            values.pop("features_dim", None)
+        networks = ("net_arch", "activation", "features_dim", "asymmetric_critic")
+        kept = {name: value for name, value in tuned.items() if name not in networks or "net_arch" not in source}
+        carried = (*networks, "normalize_observation", "normalize_reward")
+        values = {**kept, **{name: source[name] for name in carried if name in source}}
         if "learning_starts" in values:
             values["learning_starts"] = 0
         return values
@@ -138,6 +145,7 @@ class FineTune(TransferMethod):
         """Give a learner the source's normalizer, source transitions and an anchor; return what goes beside it."""
         if self.normalizer != "refit":
             carry_normalizer(source, learner, on=self.normalizer == "blend")
+        self._scale_critics(learner)
         callbacks: list[BaseCallback] = []
         if self.source_share:
             act = exploring(learner, source)
@@ -145,6 +153,14 @@ class FineTune(TransferMethod):
             mix(learner, experience, self.source_share)
             callbacks.append(experience)
         return [*callbacks, *self._anchor(learner, source.module, training.steps)]
+
+    def _scale_critics(self, learner: BaseAlgorithm) -> None:
+        """Let the statistics of what asymmetric critics read stay, go on or begin anew, as those of observations do."""
+        scale = privileged_scale(learner.policy)
+        if scale is not None:
+            scale.learning = self.normalizer != "carry"
+            if self.normalizer == "refit":
+                scale.forget()
 
     def _anchor(self, learner: BaseAlgorithm, teacher: Any, steps: int) -> list[Pull]:
         """Draw a learner to the policy that it starts from, if wanted; return what does so."""

@@ -21,6 +21,7 @@ class Graft(FineTune):
     """Fine-tunes a policy in a world of other spaces."""
 
     name: ClassVar[str] = "graft"
+    asymmetric: ClassVar[bool] = False
     crosses_spaces: ClassVar[bool] = True
 
     anchor: float = 1.0

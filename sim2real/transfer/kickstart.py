@@ -33,6 +33,7 @@ class Kickstart(TransferMethod):
     """Learns from nothing in the target, drawn to the source policy's actions."""
 
     name: ClassVar[str] = "kickstart"
+    asymmetric: ClassVar[bool] = True
     crosses_spaces: ClassVar[bool] = True
     rules: ClassVar[Mapping[str, Rule]] = {"weight": number(0.0, 1e9), "decay": number(0.0, 1.0, above=True)}
 

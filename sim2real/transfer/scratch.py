@@ -13,4 +13,5 @@ class Scratch(TransferMethod):
     """The source policy is not used; the hyperparameters are the tuned ones for the target."""
 
     name: ClassVar[str] = "scratch"
+    asymmetric: ClassVar[bool] = True
     uses_source: ClassVar[bool] = False

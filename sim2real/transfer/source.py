@@ -191,8 +191,8 @@ def mix(learner: Any, experience: SourceExperience, share: float) -> None:
 
 
 def concatenated(*batches: Batch) -> Batch:
-    """Return one batch of several, without their extras."""
-    columns = zip(*(batch[:-1] for batch in batches), strict=True)  # the extras are last
+    """Return one batch of several, without their extras; their critics read what the actor does."""
+    columns = zip(*(batch[:5] for batch in batches), strict=True)
     observations, actions, after, rewards, continues = (torch.cat(column) for column in columns)
     return Batch(observations, actions, after, rewards, continues)
 

@@ -113,10 +113,12 @@ def translate(
             ``None``. What the policy does is the same, to rounding, but for what the normalizer clips.
 
     Raises:
-        Sim2RealError: The policy explores by state (``use_sde``).
+        Sim2RealError: The policy explores by state (``use_sde``), or has an asymmetric critic.
     """
     if policy.network.use_sde:
         raise Sim2RealError("a policy with state-dependent exploration (use_sde) cannot be translated.")
+    if policy.network.asymmetric:
+        raise Sim2RealError("a policy with an asymmetric critic, which reads privileged numbers, cannot be translated.")
     network = _network_for(policy, target_algorithm(policy.algo, env))
     normalizer, reading = _reading(policy, space_map.observation, seen)
     squashed = policy.algo != "ppo"

@@ -40,7 +40,7 @@ def test_the_term_of_gaussian_policies_is_their_divergence():
     actor = {f"{name}.{key}": value for name, part in (("latent_pi", trunk), ("mu", mu), ("log_std", log_std))
              for key, value in part.named_parameters()}  # fmt: skip
     observations, wanted_mean, wanted_log_std = torch.randn(16, 3), torch.randn(16, 2), torch.randn(16, 2)
-    losses = SACLosses(FLAT, Chain(trunk), Chain(layers(5, 8, 1)), -2.0)
+    losses = SACLosses(FLAT, FLAT, Chain(trunk), Chain(layers(5, 8, 1)), -2.0)
     found = divergence(losses, actor, batch_with(observations, mean=wanted_mean, log_std=wanted_log_std))
     hidden = trunk(observations)
     expected = kl_divergence(Normal(wanted_mean, wanted_log_std.exp()), Normal(mu(hidden), log_std(hidden).exp()))
@@ -53,7 +53,7 @@ def test_the_term_of_deterministic_policies_is_that_of_gaussians_around_them():
     actor = {f"mu.{key}": value for key, value in net.named_parameters()}
     observations, wanted = torch.randn(16, 3), torch.rand(16, 2)
     found = distance(
-        TD3Losses(FLAT, Chain(net), Chain(layers(5, 8, 1))), actor, batch_with(observations, actions=wanted)
+        TD3Losses(FLAT, FLAT, Chain(net), Chain(layers(5, 8, 1))), actor, batch_with(observations, actions=wanted)
     )
     expected = kl_divergence(Normal(wanted, 0.2), Normal(net(observations), 0.2))
     torch.testing.assert_close(found, 0.5 * expected.sum(1).mean())

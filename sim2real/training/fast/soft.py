@@ -27,6 +27,7 @@ from sim2real.training.fast.update import (
     Batch,
     Update,
     compiled_once,
+    critic_encoder_of,
     critic_group,
     encoder_of,
     named,
@@ -45,22 +46,25 @@ class SoftLosses:
     with the rest.
 
     Args:
-        encoder: Structure of what the actor, and the critics together, make of observations.
+        encoder: Structure of what the actor makes of observations.
+        critic_encoder: Structure of what the critics together make of what they read.
         trunk: Structure of the actor's hidden layers.
         critic: Structure of one critic.
         target_entropy: Entropy that the coefficient is tuned to.
     """
 
-    def __init__(self, encoder: Encoder, trunk: Chain, critic: Chain, target_entropy: float) -> None:
-        self._encoder, self._trunk, self._critic, self._target_entropy = encoder, trunk, critic, target_entropy
-
+    def __init__(
+        self, encoder: Encoder, critic_encoder: Encoder, trunk: Chain, critic: Chain, target_entropy: float
+    ) -> None:
+        self._encoder, self._critic_encoder = encoder, critic_encoder
+        self._trunk, self._critic, self._target_entropy = trunk, critic, target_entropy
         self.terms: tuple[Callable[[Any, Parameters, Batch], Tensor], ...] = ()
         """Added to the loss of the actor; functions of these losses, its parameters and the batch."""
 
     @property
     def key(self) -> tuple[Any, ...]:
         """Says all that the losses depend on besides their arguments."""
-        parts = (self._encoder, self._trunk, self._critic)
+        parts = (self._encoder, self._critic_encoder, self._trunk, self._critic)
         return type(self), *(part.structure for part in parts), self._target_entropy, self.terms
 
     def distribution(self, actor: Parameters, observations: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,9 +79,9 @@ class SoftLosses:
         log_prob = -0.5 * noise.square() - log_std - _HALF_LOG_TWO_PI - torch.log(1.0 - actions.square() + _EPSILON)
         return actions, log_prob.sum(1)
 
-    def outputs(self, critics: Parameters, observations: Tensor, actions: Tensor) -> Tensor:
-        """Return what every critic says, shape (critics, B, its outputs)."""
-        inputs = torch.cat((self._encoder(critics, observations), actions), 1)
+    def outputs(self, critics: Parameters, states: Tensor, actions: Tensor) -> Tensor:
+        """Return what every critic says, shape (critics, B, its outputs), of what the critics read and actions."""
+        inputs = torch.cat((self._critic_encoder(critics, states), actions), 1)
         count = next(iter(critics.values())).shape[0]
         return self._critic(critics, inputs.unsqueeze(0).expand(count, -1, -1))
 
@@ -120,8 +124,8 @@ class SoftMixin(OverlapMixin, OffPolicyAlgorithm):
     compiled = True
     """Whether the update is compiled, which takes seconds once; it runs as it is where there is no C++ compiler."""
 
-    def _make_losses(self, encoder: Encoder, trunk: Chain, critic: Chain) -> SoftLosses:
-        """Return the losses of the algorithm, for its encoder, its actor's hidden layers and one of its critics."""
+    def _make_losses(self, encoder: Encoder, critic_encoder: Encoder, trunk: Chain, critic: Chain) -> SoftLosses:
+        """Return the losses of the algorithm, for its encoders, its actor's hidden layers and one of its critics."""
         raise NotImplementedError
 
     def _setup_model(self) -> None:
@@ -130,8 +134,9 @@ class SoftMixin(OverlapMixin, OffPolicyAlgorithm):
         self._unsupported: str | None = None
         self._hold: RemovableHandle | None = None
         try:
-            encoder = encoder_of(self)
-            self._losses = self._make_losses(encoder, Chain(self.actor.latent_pi), Chain(self.critic.q_networks[0]))
+            encoders = encoder_of(self), critic_encoder_of(self)
+            chains = Chain(self.actor.latent_pi), Chain(self.critic.q_networks[0])
+            self._losses = self._make_losses(*encoders, *chains)
             self._actor = Group([named(self.actor)], self.actor.optimizer, stacked=False)
             self._critics = critic_group(self.critic, self.critic.optimizer)
             self._targets = critic_group(self.critic_target, None)

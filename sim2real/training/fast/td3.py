@@ -26,6 +26,7 @@ from sim2real.training.fast.update import (
     Batch,
     Update,
     compiled_once,
+    critic_encoder_of,
     critic_group,
     encoder_of,
     named,
@@ -37,46 +38,48 @@ class TD3Losses:
     """The losses of TD3 (Fujimoto et al., 2018, algorithm 1), each a function of the parameters it trains.
 
     Args:
-        encoder: Structure of what the actor, and the Q networks together, make of observations.
+        encoder: Structure of what the actor makes of observations.
+        critic_encoder: Structure of what the Q networks together make of what they read.
         actor: Structure of the actor behind that.
         critic: Structure of one Q network.
     """
 
-    def __init__(self, encoder: Encoder, actor: Chain, critic: Chain) -> None:
-        self._encoder, self._actor, self._critic = encoder, actor, critic
+    def __init__(self, encoder: Encoder, critic_encoder: Encoder, actor: Chain, critic: Chain) -> None:
+        self._encoder, self._critic_encoder, self._actor, self._critic = encoder, critic_encoder, actor, critic
         self.terms: tuple[Callable[[Any, Parameters, Batch], Tensor], ...] = ()
         """Added to the loss of the actor; functions of these losses, its parameters and the batch."""
 
     @property
     def key(self) -> tuple[Any, ...]:
         """Says all that the losses depend on besides their arguments."""
-        return type(self), self._encoder.structure, self._actor.structure, self._critic.structure, self.terms
+        parts = (self._encoder, self._critic_encoder, self._actor, self._critic)
+        return type(self), *(part.structure for part in parts), self.terms
 
     def act(self, actor: Parameters, observations: Tensor) -> Tensor:
         """Return actions (B, action) in [-1, 1]."""
         return self._actor(actor, self._encoder(actor, observations), "mu.")
 
-    def values(self, critics: Parameters, observations: Tensor, actions: Tensor) -> Tensor:
-        """Return the Q values of every critic, shape (critics, B)."""
-        inputs = torch.cat((self._encoder(critics, observations), actions), 1)
+    def values(self, critics: Parameters, states: Tensor, actions: Tensor) -> Tensor:
+        """Return the Q values of every critic, shape (critics, B), of what the critics read and actions."""
+        inputs = torch.cat((self._critic_encoder(critics, states), actions), 1)
         count = next(iter(critics.values())).shape[0]
         return self._critic(critics, inputs.unsqueeze(0).expand(count, -1, -1)).squeeze(-1)
 
     def target(self, actor: Parameters, critics: Parameters, batch: Batch, noise: Tensor) -> Tensor:
         """Return what the critics should say, shape (B,), from the target networks and clipped noise (B, action)."""
         actions = (self.act(actor, batch.next_observations) + noise).clamp(-1.0, 1.0)
-        value = self.values(critics, batch.next_observations, actions).amin(0)
+        value = self.values(critics, batch.next_states, actions).amin(0)
         return batch.rewards + batch.continues * value
 
     def critic_loss(self, critics: Parameters, target: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the sum over critics of the mean squared error, and the errors (critics, B)."""
-        errors = self.values(critics, batch.observations, batch.actions) - target
+        errors = self.values(critics, batch.states, batch.actions) - target
         return errors.square().mean(1).sum(), errors
 
     def actor_loss(self, actor: Parameters, critics: Parameters, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the mean of ``-Q_1(s, pi(s))``, and the values (B,)."""
         first = {name: p if name.startswith(ENCODER) else p[:1] for name, p in critics.items()}
-        values = self.values(first, batch.observations, self.act(actor, batch.observations))[0]
+        values = self.values(first, batch.states, self.act(actor, batch.observations))[0]
         return -values.mean(), values
 
 
@@ -93,7 +96,8 @@ class FastTD3(OverlapMixin, TD3):
         super()._setup_model()
         self._unsupported: str | None = None
         try:
-            self._losses = TD3Losses(encoder_of(self), Chain(self.actor.mu), Chain(self.critic.q_networks[0]))
+            chains = Chain(self.actor.mu), Chain(self.critic.q_networks[0])
+            self._losses = TD3Losses(encoder_of(self), critic_encoder_of(self), *chains)
             self._actor = Group([named(self.actor)], self.actor.optimizer, stacked=False)
             self._actor_follower = Group([named(self.actor_target)], None, stacked=False)
             self._critics = critic_group(self.critic, self.critic.optimizer)

@@ -13,7 +13,9 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.preprocessing import is_image_space
 from torch import Tensor
 
+from sim2real.deployment.asymmetric import privileged_scale
 from sim2real.errors import Sim2RealError
+from sim2real.training.asymmetric import AsymmetricReplayBuffer
 from sim2real.training.fast.compiler import Compiled
 from sim2real.training.fast.functional import ENCODER, Encoder, Group, UnsupportedError
 from sim2real.training.hindsight import HindsightReplayBuffer
@@ -38,12 +40,25 @@ class Batch(NamedTuple):
     """Shape (B,): discount of the next state's value, 0 where the episode ended."""
     extras: Mapping[str, Tensor] = {}
     """What a changed loss needs besides."""
+    privileged: tuple[Tensor, Tensor] | None = None
+    """What asymmetric critics read before and after, (B, privileged) each, standardized."""
+
+    @property
+    def states(self) -> Tensor:
+        """What the critics read, whether it is what the actor sees or not."""
+        return self.observations if self.privileged is None else self.privileged[0]
+
+    @property
+    def next_states(self) -> Tensor:
+        """The same after the step."""
+        return self.next_observations if self.privileged is None else self.privileged[1]
 
 
 def sample_batch(learner: OffPolicyAlgorithm, batch_size: int, buffer: ReplayBuffer | None = None) -> Batch:
     """Draw a batch from a learner's replay buffer, the one that Stable-Baselines3 would draw.
 
-    A plain buffer, and one with hindsight, is read without the detours of SB3; any other is asked as SB3 asks it.
+    A plain buffer, one with hindsight and one for asymmetric critics is read without the detours of SB3; any other is
+    asked as SB3 asks it.
 
     Args:
         learner: Who learns from it: its normalizer and its discount apply.
@@ -52,7 +67,10 @@ def sample_batch(learner: OffPolicyAlgorithm, batch_size: int, buffer: ReplayBuf
     """
     buffer, normalize = buffer or learner.replay_buffer, learner.get_vec_normalize_env()
     assert buffer is not None
-    if type(buffer) not in (ReplayBuffer, HindsightReplayBuffer) or buffer.optimize_memory_usage:
+    if (
+        type(buffer) not in (ReplayBuffer, HindsightReplayBuffer, AsymmetricReplayBuffer)
+        or buffer.optimize_memory_usage
+    ):
         data = buffer.sample(batch_size, env=normalize)
         discounts = data.discounts if data.discounts is not None else learner.gamma
         return Batch(
@@ -79,7 +97,12 @@ def sample_batch(learner: OffPolicyAlgorithm, batch_size: int, buffer: ReplayBuf
     ended = read(buffer.dones) * (1.0 - read(buffer.timeouts))
     continues = (1.0 - ended) * np.float32(learner.gamma)
     tensor = torch.from_numpy
-    return Batch(tensor(observations), tensor(read(buffer.actions)), tensor(after), tensor(rewards), tensor(continues))
+    batch = Batch(tensor(observations), tensor(read(buffer.actions)), tensor(after), tensor(rewards), tensor(continues))
+    if not isinstance(buffer, AsymmetricReplayBuffer):
+        return batch
+    assert buffer.scale is not None
+    before, later = (buffer.scale(tensor(read(part))) for part in (buffer.privileged, buffer.next_privileged))
+    return batch._replace(privileged=(before, later))
 
 
 def compiled_once(key: Hashable, update: Update, *, wanted: bool) -> Update:
@@ -113,6 +136,17 @@ def encoder_of(learner: OffPolicyAlgorithm) -> Encoder:
         raise UnsupportedError("a features extractor that actor and critics share")
     pictures = policy.normalize_images and is_image_space(learner.observation_space)
     return Encoder(policy.actor.features_extractor, pictures=pictures)
+
+
+def critic_encoder_of(learner: OffPolicyAlgorithm) -> Encoder:
+    """Return what the critics make of what they read: the same as the actor, but for asymmetric ones.
+
+    Raises:
+        UnsupportedError: As :func:`encoder_of` does.
+    """
+    encoder = encoder_of(learner)
+    # What asymmetric critics read is standardized in the batch: the update is compiled for no learner's statistics.
+    return Encoder(torch.nn.Flatten(), pictures=False) if privileged_scale(learner.policy) is not None else encoder
 
 
 def critic_group(critic: Any, optimizer: torch.optim.Optimizer | None) -> Group:
