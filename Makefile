@@ -15,7 +15,7 @@ PIP := -m pip --disable-pip-version-check -qq install --constraint
 INDEX := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-ecosystem check lint types format study-smoke wheel-smoke clean
+.PHONY: help install demo test test-slow test-ecosystem check lint types format study-smoke wheel-smoke clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,8 +39,13 @@ install: $(INSTALLED)  ## Set up the virtual environment (the others do it by th
 demo: $(INSTALLED)  ## Pretrain an arm, carry it into a shifted target, judge what that saved
 	@$(BIN)/python scripts/demo.py
 
-test: $(INSTALLED)  ## Run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+PYTEST := -m pytest -n auto --maxprocesses 4 --dist worksteal
+
+test: $(INSTALLED)  ## Run the tests, but for the slow ones
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) -m "not slow"
+
+test-slow: $(INSTALLED)  ## Run the slow tests: clusters, kills, what each method gains, every world
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) -m slow
 
 $(ECOSYSTEM)/.installed: pyproject.toml constraints-ecosystem.txt
 	@echo "setting up $(ECOSYSTEM) with $(PYTHON): one to two minutes, 1.9 GB"
@@ -53,7 +58,7 @@ $(ECOSYSTEM)/.installed: pyproject.toml constraints-ecosystem.txt
 test-ecosystem: $(ECOSYSTEM)/.installed  ## Run the tests that need other tools (zoo, trackers, Minari), set up apart
 	OMP_NUM_THREADS=1 $(ECOSYSTEM)/bin/python -m pytest tests/ecosystem
 
-check: lint types test  ## What CI runs: format, lint, types, tests
+check: lint types test  ## Before a commit: format, lint, types, tests
 
 lint: $(INSTALLED)  ## Check format and style
 	$(BIN)/ruff format --check .

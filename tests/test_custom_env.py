@@ -72,6 +72,7 @@ def script(home, name, *args, expect=0):
     return done
 
 
+@pytest.mark.slow
 def test_train_evaluate_and_transfer_a_custom_env(home):
     small = ["--set", "net_arch=[16]", "--set", "learning_starts=50", "--set", "batch_size=32"]
     train = ["--env", "my_pkg:Cart-v0", "--domain", "cart.yaml", "--steps", "300", "--out", "source", *small]

@@ -15,6 +15,7 @@ from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real_envs.engines import ENGINES
 
+QUICK, SLOW = ("sim2real/Labyrinth-v0", "sim2real/PandaReach-v0"), pytest.mark.slow
 IDS = sorted(env_id for env_id in gym.registry if env_id.startswith("sim2real/"))
 
 
@@ -45,12 +46,13 @@ def test_there_are_worlds():
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("env_id", IDS)
+@pytest.mark.parametrize("env_id", [env_id if env_id in QUICK else pytest.param(env_id, marks=SLOW) for env_id in IDS])
 def test_every_check_of_check_env_is_ok(env_id, engine):
     report = check_env(World.of(env_id, kwargs={"engine": engine}))
     assert [f"{check.name}: {check.detail}" for check in report.checks if check.status != "ok"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("env_id", "kwargs"),
     [

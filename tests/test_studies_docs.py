@@ -19,6 +19,7 @@ pytestmark = pytest.mark.usefixtures("scripts")
 PUBLISHED = [file for file in STUDIES if file.with_suffix(".json").exists()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", [file for file in STUDIES if file not in PUBLISHED], ids=lambda file: file.stem)
 def test_the_studies_that_are_shipped_can_be_run(file):
     if file.stem != "heterogeneous" or (find_spec("panda_gym") and find_spec("highway_env")):

@@ -50,6 +50,7 @@ def found_share(domains):
     return np.mean(seen > 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spec",
     [

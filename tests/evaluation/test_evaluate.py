@@ -70,6 +70,7 @@ def test_a_score_averages():
     assert score.return_mean == pytest.approx(sum(e.ret for e in run(0.0, episodes=5)) / 5)
 
 
+@pytest.mark.slow
 def test_an_evaluation_says_at_least_what_is_promised(source, tmp_path):
     result = evaluate(source.folder, target={"drift": 0.2}, episodes=30, seed=3).to_dict()
     promised = {

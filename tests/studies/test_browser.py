@@ -97,6 +97,7 @@ def check(found):
     assert all(box[:2] == [0, "region"] and box[2] for box in found["boxes"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 500])  # 500: the narrowest window that Chromium opens
 @pytest.mark.parametrize("dark", [False, True])
 def test_the_report_of_a_study_in_a_browser(watched, tmp_path, width, dark):

@@ -24,7 +24,7 @@ from sim2real.studies.cluster import pack_folder, unpack_folder
 
 TESTS = Path(__file__).resolve().parents[1]
 STUDY = {
-    "sources": {"own": {"env": ID, "steps": 6000, "hyperparameters": SMALL}},
+    "sources": {"own": {"env": ID, "steps": 3000, "hyperparameters": SMALL}},
     "targets": {"shifted": {"domain": {"gain": 0.5, "drift": 0.2}}},
     "methods": ["finetune"],
     "steps": 200,
@@ -58,6 +58,7 @@ def plain(results):
     return results
 
 
+@pytest.mark.slow
 def test_a_job_goes_on_elsewhere_when_its_machine_dies_and_comes_to_the_same(study, tmp_path):
     out = tmp_path / "out"
     ran = on_two_nodes(

@@ -107,6 +107,7 @@ def test_a_report_embeds_no_file_from_outside_its_folder(watched, tmp_path):
     assert f"{folder / '../secret.txt'} is not in {folder}." in html
 
 
+@pytest.mark.slow
 def test_only_what_is_damaged_is_looked_at_again(watched, tmp_path, recwarn):
     file = write(tmp_path)
     folder = tmp_path / "out"
@@ -125,6 +126,7 @@ def test_only_what_is_damaged_is_looked_at_again(watched, tmp_path, recwarn):
     assert sum("is done again, since its result is damaged" in str(warning.message) for warning in recwarn) == 2
 
 
+@pytest.mark.slow
 def test_a_film_that_fails_costs_no_verdict(tmp_path, in_process):
     blind = {"own": {"env": ID, "kwargs": {"blind_from": 1}, "steps": 200, "hyperparameters": SMALL}}
     done = run_study(write(tmp_path, sources=blind, robustness=None), tmp_path / "out", workers=1)

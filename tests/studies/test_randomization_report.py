@@ -29,6 +29,7 @@ def source(done):
     return done / cell["randomized"]
 
 
+@pytest.mark.slow
 def test_the_report_shows_the_spread_of_sources_that_learn_it(done):
     html = (done / "report.html").read_text()
     assert "<h2>Randomization</h2>" in html

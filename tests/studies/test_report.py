@@ -179,11 +179,13 @@ def test_tables_that_scroll_can_be_reached_by_keyboard(html):
     assert all(box["tabindex"] == "0" and box["role"] == "region" and box["aria-label"] for box in boxes)
 
 
+@pytest.mark.slow
 def test_the_same_folder_gives_the_same_report(written):
     before = written.read_bytes()
     assert write_report(written.parent).read_bytes() == before
 
 
+@pytest.mark.slow
 def test_video_is_embedded_where_there_is_one(tmp_path, html):
     assert "<video" not in html
     folder = make_folder(tmp_path)
@@ -196,6 +198,7 @@ def test_video_is_embedded_where_there_is_one(tmp_path, html):
     assert video["poster"] == f"data:image/png;base64,{base64.b64encode(b'still').decode()}"
 
 
+@pytest.mark.slow
 def test_one_seed_without_success_still_reports(tmp_path):
     page = Page(write_report(make_folder(tmp_path, seeds=1, success=False)).read_text(encoding="utf-8"))
     assert "Undecided" in page.text
@@ -208,6 +211,7 @@ def test_a_target_without_a_name_still_reports(tmp_path):
     assert "Target world" not in html
 
 
+@pytest.mark.slow
 def test_harm_done_by_training_further_is_said_under_the_headline(tmp_path, html):
     harm = "training ended worse than the source policy as it is"
     assert harm not in html.lower()
@@ -245,6 +249,7 @@ def test_the_report_says_what_intervals_of_two_seeds_are_worth(tmp_path, html):
     assert words in write_report(make_folder(tmp_path, seeds=2)).read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lost", "words"),
     [

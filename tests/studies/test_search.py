@@ -218,6 +218,7 @@ def test_a_trial_is_a_training_with_values_in_the_place_of_ranges(tmp_path):
     assert search.tuned() == {"learning_rate": 0.0007, "gain.high": 1.2, "drift.half_width": 0.1}
 
 
+@pytest.mark.slow
 def test_trials_are_as_many_as_asked_and_the_first_has_what_is_tuned(finished):
     trials = finished.results["trials"]
     assert [(trial["number"], trial["state"]) for trial in trials] == [(number, "done") for number in range(13)]
@@ -305,6 +306,7 @@ def test_trials_that_were_made_are_not_taken_back(finished, tmp_path):
         run_search(write(tmp_path, trials=5), finished.folder)
 
 
+@pytest.mark.slow
 def test_a_search_that_is_killed_comes_to_the_same_and_does_no_training_twice(finished, tmp_path, in_process):
     file, out = write(tmp_path), tmp_path / "out"
     program = (
@@ -345,6 +347,7 @@ def test_a_journal_cut_anywhere_is_gone_on_with(finished, tmp_path, share):
     assert times(out) == before
 
 
+@pytest.mark.slow
 def test_seeds_are_paired_and_same_values_are_trained_once(tmp_path):
     hyperparameters = {"net_arch": {"choices": [[8], [16]]}, "learning_starts": 60}
     changes = {"hyperparameters": hyperparameters, "randomizer": "uniform", "sampler": "random"}

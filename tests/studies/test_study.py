@@ -52,6 +52,7 @@ def finished(tmp_path_factory):
     return run_study(write(folder), folder / "out", workers=1)
 
 
+@pytest.mark.slow
 def test_cells_are_judged_as_a_transfer_is(finished, tmp_path, in_process):
     cells = finished.results["cells"]
     assert [(cell["source"], cell["target"], cell["method"], cell["steps"]) for cell in cells] == [
@@ -179,6 +180,7 @@ def times(folder):
     return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("jobs/*/seconds.json")}
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_not_done_again_and_what_is_damaged_is(finished, recwarn, in_process):
     file, before = finished.folder.parent / "study.yaml", times(finished.folder)
     again = run_study(file, finished.folder, workers=1)
@@ -217,6 +219,7 @@ def test_what_is_finished_is_not_done_again_and_what_is_damaged_is(finished, rec
         )
 
 
+@pytest.mark.slow
 def test_a_study_whose_driver_is_killed_loses_no_finished_job_and_repeats_none(finished, tmp_path, in_process):
     file, out = write(tmp_path), tmp_path / "out"
     program = (

@@ -140,6 +140,7 @@ def test_an_update_is_the_stock_one(algo, arguments, normalized):
     assert any(not np.array_equal(before[name], moved[name]) for name in before if "actor" in name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algo", PAIRS)
 def test_a_compiled_update_is_the_stock_one(algo):
     stock, fast = pair(algo)
@@ -206,6 +207,7 @@ def towards_zero(losses, actor, batch):
     return batch.extras["weight"].squeeze() * sum(value.square().sum() for value in last)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algo", PAIRS)
 def test_a_term_of_the_loss_and_rates_of_layers_are_compiled_with_the_rest(algo):
     found = []
@@ -273,6 +275,7 @@ def test_an_unknown_form_learns_as_stock_does_and_says_so():
     assert learner._n_updates > 0
 
 
+@pytest.mark.slow
 def test_without_a_compiler_learning_goes_on_and_one_line_says_so(tmp_path):
     program = (
         "import warnings, torch\n"

@@ -30,6 +30,7 @@ def note_and_sleep(job, listener):
     time.sleep(300)
 
 
+@pytest.mark.slow
 def test_results_come_in_order_and_progress_reaches_the_right_listener():
     heard = {}
     listeners = [lambda steps, index=index: heard.update({index: steps}) for index in range(5)]
@@ -37,6 +38,7 @@ def test_results_come_in_order_and_progress_reaches_the_right_listener():
     assert heard == {0: 5, 1: 6, 2: 7, 3: 8, 4: 9}
 
 
+@pytest.mark.slow
 def test_the_first_error_ends_all_jobs_at_once():
     start = time.monotonic()
     with pytest.raises(Sim2RealError, match="job 1 cannot be done"):
@@ -74,6 +76,7 @@ def finish(pool, tasks):
     return found
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_takes_no_other_with_it_and_the_next_task_gets_a_new_one():
     with Workers(2) as pool:
         assert pool.free == 2
@@ -90,6 +93,7 @@ def test_a_worker_that_dies_takes_no_other_with_it_and_the_next_task_gets_a_new_
         assert finish(pool, 1)[2].value == 8
 
 
+@pytest.mark.slow
 def test_an_error_that_cannot_be_sent_is_told():
     with Workers(1) as pool:
         pool.submit(0, raise_what_cannot_be_sent, None)
@@ -98,6 +102,7 @@ def test_an_error_that_cannot_be_sent_is_told():
         assert str(finish(pool, 1)[1].value) == "TwoArguments: gone wrong"
 
 
+@pytest.mark.slow
 def test_workers_end_when_their_parent_is_killed(tmp_path):
     paths = [str(tmp_path / name) for name in "ab"]
     program = (

@@ -36,6 +36,7 @@ def trained(tmp_path_factory):
     return of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ADAPTIVE)
 def test_the_distribution_moves_and_what_it_became_is_kept(trained, name):
     run = trained(name)
@@ -54,6 +55,7 @@ def test_the_distribution_moves_and_what_it_became_is_kept(trained, name):
     assert swept.train == pytest.approx(tuple(history[-1]["ranges"]["drift"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ADAPTIVE)
 def test_an_interrupted_run_resumes_with_the_same_distribution(trained, tmp_path, name):
     config = make_config(World.of(ID), randomizer=ADAPTIVE[name], seed=3, **SETTINGS)
@@ -65,6 +67,7 @@ def test_an_interrupted_run_resumes_with_the_same_distribution(trained, tmp_path
     assert one == other
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(tmp_path):
     runs = [
         train(ID, randomizer=ADAPTIVE["adr"], n_envs=2, workers=workers, out=tmp_path / str(workers), **SETTINGS)

@@ -45,12 +45,14 @@ def address(nodes):
     assert not ray.is_initialized()  # each closes the connection that it has made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("factory", "steps"), [(Dicts, 60), (make_reach, 120)])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_it_gives_what_envs_in_one_process_give(address, factory, steps, workers):
     assert_like_one_process(RayVecEnv([factory] * 3, workers=workers, address=address), factory, steps)
 
 
+@pytest.mark.slow
 def test_a_training_learns_the_same_on_a_cluster(address, tmp_path):
     settings = {**SMALL, "n_envs": 3, "normalize_observation": True}
     config = make_config(
@@ -70,6 +72,7 @@ def test_attributes_and_methods_reach_the_envs(address):
     assert_reaches_envs(RayVecEnv([make_point] * 3, workers=2, address=address, resources={"CPU": 0}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "start", "end"),
     [
@@ -119,6 +122,7 @@ def test_what_cannot_be_is_refused(address, tmp_path, monkeypatch):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_actors_are_on_all_machines_and_go_on_when_one_dies(nodes, address):
     factories = [Placed] * 4
     vec_env = RayVecEnv(factories, workers=2, address=address, on_failure="restart")

@@ -47,6 +47,7 @@ def copied(whole, tmp_path):
     return whole("sac"), {"seed": 3, "hyperparameters": CASES["sac"][1], "out": tmp_path / "run", **SETTINGS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algo", CASES)
 def test_same_seed_same_run_and_another_seed_another(whole, tmp_path, algo):
     env, hyperparameters = CASES[algo]
@@ -93,6 +94,7 @@ def test_with_exploration_that_depends_on_the_state_it_resumes_with_the_same_cur
     assert_same_training(whole, run_training(config, tmp_path / "cut", resume=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "extra"),
     [("goal", {}), ("flat", {"hindsight": 0.8, "n_envs": 2}), ("flat", {"hindsight": 0.8, "buffer_size": 180})],

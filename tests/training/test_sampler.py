@@ -34,6 +34,7 @@ def test_it_gives_what_envs_in_one_process_give(factory, steps, workers):
     assert_like_one_process(ParallelVecEnv([factory] * 3, workers=workers), factory, steps)
 
 
+@pytest.mark.slow
 def test_a_training_learns_the_same_with_workers(tmp_path):
     world = World.of(ID)
     settings = {**SMALL, "n_envs": 3}
@@ -48,6 +49,7 @@ def test_a_training_learns_the_same_with_workers(tmp_path):
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algo", ["sac", "td3"])
 def test_overlapped_learning_is_late_by_one_rollout_and_goes_on_exactly(algo, tmp_path):
     settings = {**SMALL, "n_envs": 3, "gradient_steps": 3}
@@ -62,6 +64,7 @@ def test_overlapped_learning_is_late_by_one_rollout_and_goes_on_exactly(algo, tm
     assert_same_training(whole, run_training(config, tmp_path / "cut", workers=1, resume=True))
 
 
+@pytest.mark.slow
 def test_hindsight_asks_no_env_that_is_busy(tmp_path):
     for observation, hindsight in (("goal", 0.0), ("flat", 0.8)):
         settings = {"hindsight": hindsight, "net_arch": [16], "learning_starts": 120, "n_envs": 2, "batch_size": 32}

@@ -40,6 +40,7 @@ def test_what_is_seen_is_learned(tmp_path, algo):
     assert np.mean(ends) > 6.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("algo", "form", "extra"),
     [

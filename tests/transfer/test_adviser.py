@@ -183,6 +183,7 @@ def test_the_shipped_model_if_there_is_one_can_be_read():
     assert not adviser.MODEL.exists() or Adviser.read(adviser.MODEL).calibration is not None
 
 
+@pytest.mark.slow
 def test_it_says_what_to_do(sources, calibrated):
     calibrated(2.0)
     found = sim2real.advise(sources["sac"], target={"drift": 0.2}, steps=2000)

@@ -41,6 +41,7 @@ def test_its_weight_falls_to_nothing(sources):
     assert [pull.weight(step) for step in (0, 50, 100, 150)] == [2.0, 1.0, 0.0, 0.0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method", [FineTune(anchor=1.0, source_share=0.25), Distill(anchor=1.0, collected=200, updates=20)]
 )

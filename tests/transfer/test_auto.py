@@ -47,6 +47,7 @@ def test_where_transfer_helps_it_goes_with_the_transferred_learner(gated):
     assert acted.count("finetune") > acted.count("scratch") > 0
 
 
+@pytest.mark.slow
 def test_where_transfer_harms_it_goes_with_the_one_from_scratch(gated, sources, tmp_path):
     run, _, _ = gated(Auto(), steps=600, world=INVERTED, eval_every=200, eval_episodes=20)
     assert [point["chosen"] for point in run.curve] == ["zero-shot", "scratch", "scratch", "scratch"]
@@ -81,6 +82,7 @@ def test_it_takes_no_step_beyond_the_budget_and_both_learn_from_all_of_them(gate
     assert learner._n_updates == 190 - 60  # learning_starts
 
 
+@pytest.mark.slow
 def test_the_source_policy_acts_first_and_then_no_learner_is_only_a_spectator(gated):
     _, gate, _ = gated(Auto(probe=0.1, share=0.25), steps=800)
     arms = [turn.arm for turn in gate.turns]
@@ -109,6 +111,7 @@ def test_whoever_is_deterministic_does_what_its_policy_says(gated, sources):
     np.testing.assert_allclose(buffer.actions[:20, 0], said, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["finetune", "par"])
 def test_it_goes_on_after_an_interruption_as_if_there_had_been_none(sources, tmp_path, method):
     def go(out, **options):
@@ -189,6 +192,7 @@ def test_surely_less_needs_episodes_and_a_difference():
     assert not surely_less([1.0] * 5, [1.0] * 5)
 
 
+@pytest.mark.slow
 def test_a_transfer_says_what_was_chosen_in_how_many_seeds(sources, tmp_path, in_process):
     found = transfer(
         sources["sac"], target=INVERTED, method="auto", steps=100, seeds=2, hyperparameters=SMALL, out=tmp_path / "out"

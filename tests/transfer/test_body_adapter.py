@@ -70,6 +70,7 @@ def test_what_is_of_the_body_is_learned_and_the_rest_is_trusted(learned):
     np.testing.assert_array_equal(learnable(part), [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]])
 
 
+@pytest.mark.slow
 def test_a_turned_body_is_found_out(learned):
     space_map = map_spaces(learned.policy.interface, THERE.interface())
     home = observed(learned.policy, 1000, 0)
@@ -99,6 +100,7 @@ def test_the_adapter_carries_a_policy_into_a_turned_body(learned, tmp_path):
     assert by_step[120] > at_home - 0.5  # aligned, and nothing else learned yet
 
 
+@pytest.mark.slow
 def test_an_interrupted_alignment_goes_on_as_if_nothing_had_happened(learned, tmp_path):
     few = {"updates": 60, "collected": 200}  # what it comes to does not matter here
     whole = run_arm(arm(learned, tmp_path / "whole", **few), quiet)

@@ -58,6 +58,7 @@ def quiet(_steps):
     pass
 
 
+@pytest.mark.slow
 def test_a_policy_is_carried_into_other_spaces_and_what_was_done_is_told(learned, tmp_path):
     told = []
     done = carry(learned.folder, tmp_path / "t", on_map=told.append)
@@ -108,6 +109,7 @@ def test_an_interrupted_crossing_goes_on_as_if_nothing_had_happened(learned, tmp
     assert run_arm(arm(learned.policy, Graft(), tmp_path / "cut"), quiet) == whole
 
 
+@pytest.mark.slow
 def test_choices_are_learned_with_ppo_from_a_policy_of_sac(learned, tmp_path):
     choices = shaped(choices=5)
     done = carry(learned.folder, tmp_path / "t", env=choices, steps=64, hyperparameters={"n_steps": 32, "n_envs": 2})

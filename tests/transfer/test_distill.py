@@ -84,6 +84,7 @@ def test_it_goes_on_after_an_interruption_as_if_there_had_been_none(sources, tmp
     assert_same_training(go(tmp_path / "cut"), go(tmp_path / "whole"))
 
 
+@pytest.mark.slow
 def test_it_beats_zero_shot_with_a_smaller_network(sources, tmp_path):
     method = Distill(collected=2000, updates=1500)
     assert lead_over_zero_shot(method, sources["sac"], tmp_path, steps=400) > 1.0

@@ -62,6 +62,7 @@ def curve(done, arm, key="success_rate"):
     return [line[key] for line in lines if line["arm"] == arm]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["picture", "dict"])
 def test_a_student_names_from_pictures_what_its_teacher_is_told(knowing, tmp_path, form):
     assert knowing.curve[-1]["success_rate"] == 1.0
@@ -105,6 +106,7 @@ def test_lessons_are_not_held_in_the_domain_of_the_target(tmp_path, monkeypatch,
     assert held == [(shaped(unit="mm"), drawn)]
 
 
+@pytest.mark.slow
 def test_an_arm_of_another_unit_is_taught_too(tmp_path):
     source = train(ID, steps=900, hyperparameters=SMALL, eval_every=900, eval_episodes=20, out=tmp_path / "source")
     there = shaped(order=("velocity", "temperature", "position"), unit="mm")

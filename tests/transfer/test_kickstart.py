@@ -59,6 +59,7 @@ def test_the_term_of_deterministic_policies_is_that_of_gaussians_around_them():
     torch.testing.assert_close(found, 0.5 * expected.sum(1).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algo", ["sac", "td3", "tqc", "ppo"])
 def test_with_a_weight_that_outweighs_all_else_it_imitates(sources, tmp_path, algo):
     steps = 2048 if algo == "ppo" else 600
@@ -199,6 +200,7 @@ def test_it_resumes_with_the_same_curve(sources, tmp_path, algo):
     assert_same_training(go(tmp_path / "cut"), go(tmp_path / "whole"))
 
 
+@pytest.mark.slow
 def test_it_beats_zero_shot(sources, tmp_path):
     assert lead_over_zero_shot(Kickstart(), sources["sac"], tmp_path, steps=700) > 1.0
 

@@ -144,6 +144,7 @@ def test_kickstart_with_a_weight_that_outweighs_all_else_draws_to_the_source(see
     assert distance(run.policy) < 0.5 * distance(start_of(Kickstart(), source))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [Distill(collected=40, updates=20), ReplayMix(collected=40), Auto()])
 def test_methods_that_collect_resume_with_the_same_curve(seeing, tmp_path, method):
     whole = carry(method, seeing["sac"], tmp_path / "whole", steps=60)
@@ -152,6 +153,7 @@ def test_methods_that_collect_resume_with_the_same_curve(seeing, tmp_path, metho
     assert_same_training(whole, carry(method, seeing["sac"], tmp_path / "cut", steps=60))
 
 
+@pytest.mark.slow
 def test_distillation_gives_a_student_that_acts_as_its_source(seeing, tmp_path):
     source = seeing["ppo"]
     method = Distill(collected=200, updates=100, critic_warmup=63)

@@ -23,6 +23,7 @@ def into(**domain):
     return World.of(ID).with_domain(domain, "target")
 
 
+@pytest.mark.slow
 def test_near_targets_look_near_and_far_ones_far(sources):
     same, shifted, inverted = (
         probe(sources["sac"], into(**domain), 4000) for domain in ({}, {"gain": 0.5, "drift": 0.2}, {"gain": -1.0})
@@ -67,6 +68,7 @@ def test_scratch_learns_in_its_few_steps_and_tells_when_it_began(algo):
     assert returns[0] != learn_steps(replace(config, seed=4), 20).returns(None)[0]
 
 
+@pytest.mark.slow
 def test_a_curve_of_a_world_of_gymnasium_begins_after_the_random_phase_that_is_tuned_for_it(tmp_path):
     source = train("Pendulum-v1", steps=300, eval_episodes=1, randomizer="none", out=tmp_path / "run").policy
     target = World.of("Pendulum-v1", kwargs={"g": 5.0}).with_domain({}, "light")

@@ -40,6 +40,7 @@ def inputs(states, actions, after):
     return torch.cat((states, actions, after - states), 1)
 
 
+@pytest.mark.slow
 def test_the_classifiers_of_darc_find_the_ratio_of_two_linear_gaussian_dynamics():
     torch.manual_seed(0)
     noise = 0.5
@@ -102,6 +103,7 @@ def test_nothing_is_grounded_before_the_models_are_fitted():
     assert grounding(Models(2, 2), 1.0)(np.zeros((3, 2), np.float32), actions) is actions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "algo"), [("darc", "sac"), ("darc", "td3"), ("gat", "sac"), ("par", "tqc"), ("replay-mix", "td3")]
 )
@@ -118,6 +120,7 @@ def test_it_goes_on_after_an_interruption_as_if_there_had_been_none(sources, tmp
 
 
 # DARC cannot show a way that only the target has: not how to stand against a drift that the source never had.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "drift", "steps", "gain"),
     [
@@ -160,6 +163,7 @@ class Watched:
         return callbacks
 
 
+@pytest.mark.slow
 def test_a_share_of_every_batch_is_of_the_source(sources, tmp_path):
     watched = Watched(ReplayMix(share=0.25, collected=500), sources["sac"])
     train_with(watched.method, sources["sac"], tmp_path / "run", steps=100, prepare=watched)

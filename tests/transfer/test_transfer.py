@@ -40,6 +40,7 @@ def fine_tuning_learner(source, world, **overrides):
     return make_learner("sac", make_training_env(world, "none", values, 1), values, seed=0, steps=400), config, values
 
 
+@pytest.mark.slow
 def test_fine_tuning_beats_zero_shot_and_scratch_on_the_same_budget(carried):
     arms = carried.result["arms"]
     fine, zero, scratch = (arms[name]["final_return"]["mean"] for name in ("finetune", "zero-shot", "scratch"))
