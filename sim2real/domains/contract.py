@@ -111,7 +111,7 @@ def interface(env: Env) -> Interface:
 
 
 def privileged_channels(env: Env) -> tuple[Channel, ...] | None:
-    """Return the named channels of what a teacher reads in place of the observation, or ``None`` where there is none.
+    """Return the named channels of what a teacher, or an asymmetric critic, reads in place of the observation, if any.
 
     The numbers themselves are what the env's ``privileged_observation()`` returns, an array of float32 of that width,
     at any time between ``reset`` and ``close``; asking for it changes nothing.
