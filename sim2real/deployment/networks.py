@@ -237,6 +237,9 @@ def _fewest_weights(spec: NetworkSpec, observation_space: spaces.Space[Any], act
         widths = [inputs, *layers, actions if name == "pi" else 1]
         copies = spec.kwargs.get("n_critics", 1) if name == "qf" else 1
         total += copies * sum(math.prod(pair) for pair in itertools.pairwise(widths))
+    if spec.asymmetric:
+        first = [*(net_arch["qf"] if isinstance(net_arch, dict) else net_arch), 1][0]
+        total += spec.kwargs.get("n_critics", 1) * spec.kwargs["privileged_dim"] * first
     return total
 
 

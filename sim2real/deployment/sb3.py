@@ -82,10 +82,12 @@ def to_sb3_zip(policy: Policy, path: str | Path) -> tuple[Path, Path | None]:
         Both paths; the second is ``None`` without a normalizer.
 
     Raises:
-        Sim2RealError: A file cannot be written.
+        Sim2RealError: A file cannot be written, or SB3 has no such policy.
     """
     from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
+    if policy.network.asymmetric:
+        raise Sim2RealError("Stable-Baselines3 has no policy whose critics read something else than its actor does.")
     path = Path(path)
     if path.suffix != ".zip" or not path.parent.is_dir():
         raise Sim2RealError(f"cannot write {path}: give the name of a .zip file in a folder that exists.")

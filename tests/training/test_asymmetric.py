@@ -15,7 +15,8 @@ from watched import ASYMMETRIC, ID, Watched
 
 from sim2real.deployment.asymmetric import Standardized, privileged_scale
 from sim2real.deployment.bundle import load_policy, pack
-from sim2real.deployment.networks import NetworkSpec
+from sim2real.deployment.networks import NetworkSpec, build
+from sim2real.deployment.sb3 import to_sb3_zip
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real.training.asymmetric import AsymmetricReplayBuffer, TellPrivileged
@@ -131,6 +132,8 @@ def test_a_bundle_keeps_the_critics_and_acts_without_the_state(tmp_path):
     assert privileged_scale(learner.policy).count == scale.count
     for name, tensor in policy.module.critic.state_dict().items():
         assert torch.equal(learner.critic.state_dict()[name], tensor)
+    with pytest.raises(Sim2RealError, match=r"^Stable-Baselines3 has no policy whose critics read something else"):
+        to_sb3_zip(policy, tmp_path / "policy.zip")
 
 
 @pytest.mark.parametrize(
@@ -179,6 +182,14 @@ def test_ppo_has_no_such_critic():
             steps=4096,
             hyperparameters={"asymmetric_critic": True},
         )
+
+
+def test_no_memory_is_taken_for_critics_that_the_weights_cannot_fill():
+    kwargs = {"net_arch": [4096, 1], "activation_fn": "relu", "privileged_dim": 100_000}
+    spec = NetworkSpec(algo="sac", policy="MlpPolicy", kwargs=kwargs)
+    space = spaces.Box(-1.0, 1.0, (1,), np.float32)
+    with pytest.raises(Sim2RealError, match=r"^10000 weights are too few for net_arch \[4096, 1\]\.$"):
+        build(spec, space, space, 10_000)
 
 
 def test_networks_that_contradict_themselves_are_refused():
