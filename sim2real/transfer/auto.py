@@ -1,14 +1,15 @@
 """Auto: a transferred learner and one from scratch share the target, and the better of them, or neither, is returned.
 
-Both learn from every target transition, whoever acted: one replay buffer, one target budget, twice the computation.
-Who acts is decided episode by episode:
+Both learn from every target transition, whoever acted: one replay buffer, one target budget. The learner from scratch
+makes ``scratch_updates`` updates where alone it would make one, as it has less of the budget for itself: by default all
+of it is three times the computation of one learner. Who acts is decided episode by episode:
 
 1. first the source policy as it is, for ``probe`` of the budget, deterministic;
 2. then the learners, exploring: the one with the better returns lately most of the time, the other in at least
    ``share`` of the episodes, since a learner that only watches overrates what it never tries (Ostrovski et al., 2021,
-   "The difficulty of passive learning in deep reinforcement learning"). One whose returns are surely less at a quarter,
-   a half or three quarters of the budget (Welch's test on the last episodes of both, one-sided, 5 % for its looks
-   together) is out; the learner from scratch not at the first, when it has hardly begun;
+   "The difficulty of passive learning in deep reinforcement learning"). The transferred one is out where its returns
+   are surely less at a quarter, a half or three quarters of the budget (Welch's test on the last episodes of both,
+   one-sided, 5 % for its looks together). The one from scratch never is: it comes from behind, and late;
 3. in the last ``exam`` of the budget who is left acts deterministically, in turn with the source policy while that is
    not surely less.
 
@@ -39,7 +40,7 @@ from stable_baselines3.common.logger import Logger
 
 from sim2real.deployment.policy import BundleInfo, Policy
 from sim2real.errors import Sim2RealError, unknown_name
-from sim2real.rules import Rule, number
+from sim2real.rules import Rule, number, whole
 from sim2real.seeding import derive_seed
 from sim2real.training.checkpoint import Companion, learner_state, load_learner_state
 from sim2real.training.learner import make_learner, normalized_env
@@ -74,6 +75,7 @@ class Auto(TransferMethod):
         "probe": number(0.0, 0.5),
         "share": number(0.0, 0.5),
         "exam": number(0.0, 0.5),
+        "scratch_updates": whole(1, 100),
     }
 
     transferred: str = "finetune"
@@ -84,6 +86,8 @@ class Auto(TransferMethod):
     """Least share of a learner's episodes while it is in."""
     exam: float = 0.15
     """Share of the budget in which those that may be returned are compared at last."""
+    scratch_updates: int = 2
+    """Updates of the learner from scratch for each that it would make alone."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -175,9 +179,8 @@ class Rival:
         """Learn as often as it would after a rollout of its own."""
         self.learner.num_timesteps = step
         self._callbacks.on_rollout_end()
-        each = self.learner.gradient_steps
-        if step > self.learner.learning_starts and each:
-            count = each if each > 0 else self.learner.train_freq.frequency * self.learner.n_envs
+        count = _updates_of(self.learner)
+        if step > self.learner.learning_starts and count:
             self.learner.policy.set_training_mode(True)
             self.learner.train(batch_size=self.learner.batch_size, gradient_steps=count)
 
@@ -234,7 +237,8 @@ class Gate(BaseCallback):
         self._looks = 0
         self._acting: list[tuple[Turn, float]] = []
         self._known: tuple[int, dict[Turn, list[float]]] = (-1, {})
-        self._own_action, self._own_updates = learner._sample_action, learner.gradient_steps
+        self._own_action = learner._sample_action
+        learner.gradient_steps = settings.scratch_updates * _updates_of(learner)
 
     @property
     def chosen(self) -> str:
@@ -353,7 +357,6 @@ class Gate(BaseCallback):
         self._rival.begin()
 
     def _on_rollout_start(self) -> None:
-        self._learner.gradient_steps = 0 if Scratch.name in self.out else self._own_updates
         if self._settings.transferred not in self.out:
             self._rival.before_rollout(self.num_timesteps)
 
@@ -382,17 +385,15 @@ class Gate(BaseCallback):
         self._rival.end()
 
     def _drop(self) -> None:
-        """At a look, drop a learner that is surely worse; scratch gets half of the budget to show what it can."""
+        """At a look, drop the transferred learner if it is surely worse."""
         looks = sum(share * self._budget <= self.num_timesteps for share in _LOOKS)
         if looks == self._looks or len(self._living) < 2:
             return
         self._looks = looks
         returns = self._returns()
-        late = 2 * self.num_timesteps >= self._budget
-        for worse, better in (self._learners, *([self._learners[::-1]] if late else [])):
-            if surely_less(self._latest(returns, worse), self._latest(returns, better)):
-                self.out[worse] = self.num_timesteps
-                return
+        transferred, scratch = (self._latest(returns, arm) for arm in self._learners)
+        if surely_less(transferred, scratch):
+            self.out[self._settings.transferred] = self.num_timesteps
 
     def _sample_action(self, learning_starts: int, action_noise: Any = None, n_envs: int = 1) -> tuple[Array, Array]:
         """Return the actions of whoever acts in each env, and the same scaled to [-1, 1]."""
@@ -433,6 +434,12 @@ class Gate(BaseCallback):
         with torch.no_grad():
             found: Array = critic_values(module, seen, module._predict(seen, deterministic=True)).numpy()
         return found
+
+
+def _updates_of(learner: Any) -> int:
+    """Return how many updates a learner makes after a rollout."""
+    count: int = learner.gradient_steps
+    return count if count >= 0 else learner.train_freq.frequency * learner.n_envs
 
 
 def deterministic(learner: Any, observations: Any) -> Array:
