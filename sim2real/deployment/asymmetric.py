@@ -17,13 +17,17 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor
 
+from sim2real.deployment.normalizer import Normalizer
+from sim2real.errors import Sim2RealError
+
 _CLIP, _EPSILON = 10.0, 1e-8  # of VecNormalize
 
 
 class Standardized(BaseFeaturesExtractor):
-    """Numbers less their running mean and over their running standard deviation, clipped at 10.
+    """Numbers less their running mean and over their running standard deviation, clipped, as ``VecNormalize`` does.
 
-    The statistics are buffers, no parameters: they are saved and copied with the networks that need them.
+    A number that has always been the same is 0, whatever it becomes: no weight has learned what it means. The
+    statistics are buffers, no parameters: they are saved and copied with the networks that need them.
 
     Args:
         space: Of the numbers, a row.
@@ -35,6 +39,8 @@ class Standardized(BaseFeaturesExtractor):
     """Shape (n,)."""
     count: Tensor
     """Rows that the statistics are of, shape (1,)."""
+    clip: Tensor
+    """Largest magnitude of what comes out, shape (1,)."""
 
     def __init__(self, space: spaces.Box) -> None:
         width = int(np.prod(space.shape))
@@ -44,10 +50,12 @@ class Standardized(BaseFeaturesExtractor):
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("var", torch.ones(width))
         self.register_buffer("count", torch.zeros(1))
+        self.register_buffer("clip", torch.full((1,), _CLIP))
 
     def forward(self, observations: Tensor) -> Tensor:
         """Return the numbers (B, n) standardized."""
-        return ((observations - self.mean) / torch.sqrt(self.var + _EPSILON)).clamp(-_CLIP, _CLIP)
+        scaled = (observations - self.mean) / torch.sqrt(self.var + _EPSILON)
+        return torch.where(self.var > 0.0, scaled.clamp(-self.clip, self.clip), 0.0)
 
     def update(self, rows: Tensor) -> None:
         """Let the statistics go on with more rows (m, n) (Chan et al., 1983, the parallel form of Welford's sums)."""
@@ -62,6 +70,25 @@ class Standardized(BaseFeaturesExtractor):
         """Take other statistics."""
         for own, given in ((self.mean, mean), (self.var, var), (self.count, count)):
             own.copy_(torch.tensor(np.asarray(given)))
+
+    def become(self, normalizer: Normalizer | None) -> None:
+        """Do to a row of numbers what a normalizer does, or nothing."""
+        statistics = normalizer.statistics.get(None) if normalizer is not None else None
+        if normalizer is None or statistics is None:
+            self.forget()
+            self.clip.fill_(torch.finfo(torch.float32).max)
+            return
+        self.set(statistics.mean, statistics.var + (normalizer.epsilon - _EPSILON), statistics.count)
+        self.clip.fill_(normalizer.clip)
+
+    def check(self) -> None:
+        """Check that the statistics are some.
+
+        Raises:
+            Sim2RealError: They are not; the bundle that they come from was altered.
+        """
+        if not (bool((self.var >= 0.0).all()) and self.count >= 0.0 and self.clip > 0.0):
+            raise Sim2RealError("the statistics of what the critics read are none: var and count cannot be negative.")
 
     def forget(self) -> None:
         """Begin anew."""

@@ -51,6 +51,8 @@ _KEYS = (
     "members",
     "digest",
 )
+_YOUNGER_KEYS = ("privileged_channels",)
+"""Younger than the format, and left out where there is nothing to say."""
 _DAMAGED = "does not match its checksum; the file is damaged or was altered; copy it again from its source."
 
 
@@ -124,8 +126,10 @@ def pack(policy: Policy) -> bytes:
         **{part.name: getattr(info, part.name) for part in fields(info)},
         "observation_channels": _channels_to_json(info.observation_channels),
         "action_channels": _channels_to_json(info.action_channels),
+        "privileged_channels": _channels_to_json(info.privileged_channels),
         "members": {name: {"sha256": _sha256(data), "bytes": len(data)} for name, data in members.items()},
     }
+    content = {key: value for key, value in content.items() if value is not None or key not in _YOUNGER_KEYS}
     content["digest"] = _digest(content)
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     buffer = io.BytesIO()
@@ -206,7 +210,7 @@ def _content(members: Mapping[str, bytes], source: str) -> dict[str, Any]:
             f"bundle schema {content.get('schema')!r} is unknown, this version reads schema {SCHEMA}; upgrade sim2real."
         )
     check_keys(content, _KEYS, f"{source}: {_JSON}")
-    missing = [key for key in _KEYS if key not in content]
+    missing = [key for key in _KEYS if key not in content and key not in _YOUNGER_KEYS]
     if missing:
         raise Sim2RealError(f"{_JSON} lacks {', '.join(missing)}.")
     if content["digest"] != _digest(content):
@@ -226,9 +230,9 @@ def _policy(content: Mapping[str, Any], members: Mapping[str, bytes]) -> Policy:
     if not isinstance(network.get("kwargs"), dict):
         raise Sim2RealError("policy: kwargs must be a mapping.")
     tensors = {name: _tensors(data, name) for name, data in members.items() if name != _JSON}
-    infos = {part.name: content[part.name] for part in fields(BundleInfo)}
-    for kind in ("observation_channels", "action_channels"):
-        infos[kind] = _channels_from_json(content[kind], kind)
+    infos: dict[str, Any] = {part.name: content.get(part.name) for part in fields(BundleInfo)}
+    for kind in ("observation_channels", "action_channels", "privileged_channels"):
+        infos[kind] = _channels_from_json(infos[kind], kind)
     policy = Policy(
         NetworkSpec(algo=content["algorithm"], policy=network.get("class", ""), kwargs=network["kwargs"]),
         space_from_json(content["observation_space"], "observation_space"),

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.preprocessing import preprocess_obs
 from stable_baselines3.common.vec_env import VecTransposeImage, unwrap_vec_wrapper
 
+from sim2real.deployment.asymmetric import privileged_scale
 from sim2real.deployment.fit import check_fits
 from sim2real.deployment.networks import NetworkSpec, build, describe
 from sim2real.deployment.normalizer import Normalizer, Observation
@@ -43,6 +44,8 @@ class BundleInfo:
     """Names, units and bounds of the observation's numbers."""
     action_channels: tuple[Channel, ...] | None = None
     """Names, units and bounds of the action's numbers."""
+    privileged_channels: tuple[Channel, ...] | None = None
+    """Those of what asymmetric critics read; ``None`` where the critics read the observation."""
     world: Mapping[str, Any] | None = None
     """Recipe of the source env: id, kwargs, …"""
     domains: Mapping[str, Any] | None = None
@@ -60,7 +63,7 @@ class BundleInfo:
             if not isinstance(plain, dict) and not (plain is None and name in ("world", "domains")):
                 raise Sim2RealError(f"{name} must be a mapping, got {value!r}.")
             object.__setattr__(self, name, plain)
-        for name in ("observation_channels", "action_channels"):
+        for name in ("observation_channels", "action_channels", "privileged_channels"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, tuple(getattr(self, name)))
 
@@ -110,6 +113,9 @@ class Policy:
             self.log_ent_coef = float(weights[LOG_ENT_COEF].ravel()[0])
         _check_weights(weights, expected)
         self.module.load_state_dict({name: torch.tensor(weights[name]) for name in expected if name != LOG_ENT_COEF})
+        scale = privileged_scale(self.module)
+        if scale is not None:
+            scale.check()
         if network.use_sde:
             with torch.random.fork_rng(devices=[]):
                 self.module.reset_noise()  # type: ignore[operator]  # drawn for the weights it was built with
@@ -259,8 +265,8 @@ class Policy:
     @property
     def interface(self) -> Interface:
         """What it sees and does."""
-        info = self.metadata
-        return Interface(self.observation_space, self.action_space, info.observation_channels, info.action_channels)
+        info, sides = self.metadata, (self.observation_space, self.action_space)
+        return Interface(*sides, info.observation_channels, info.action_channels, info.privileged_channels)
 
     def check_fits(
         self,

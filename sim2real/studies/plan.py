@@ -214,6 +214,8 @@ class _Planner:
                 if there is None:
                     continue
                 seen = policy.interface if policy is not None else world.interface()
+                if policy is None and not hyperparameters.get("asymmetric_critic"):
+                    seen = seen._replace(privileged_channels=None)
                 methods = {cell["method"]: self._methods.get(cell["method"]) for cell in wanted}
                 shown = there.interface()
                 maps = {

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from stable_baselines3.common.buffers import ReplayBuffer
 
 from sim2real.deployment.asymmetric import Standardized
-from sim2real.domains.contract import Env
+from sim2real.domains.channels import element_name
+from sim2real.domains.contract import Env, privileged_channels
+from sim2real.errors import Sim2RealError
 
 Array = NDArray[Any]
 
@@ -19,10 +21,16 @@ _INFO = "privileged"
 
 
 class TellPrivileged(gym.Wrapper[Any, Any, Any, Any]):
-    """Puts the privileged observations before and after each step into ``info["privileged"]``, shape (2, n)."""
+    """Puts the privileged observations before and after each step into ``info["privileged"]``, shape (2, n).
+
+    Its ``reset`` and ``step`` raise :class:`Sim2RealError` where an observation is not what its channels say, or holds
+    a number that is not finite.
+    """
 
     def __init__(self, env: Env) -> None:
         super().__init__(env)
+        self._channels = privileged_channels(env) or ()
+        self._width = sum(channel.width for channel in self._channels)
         self._before: Array = np.zeros(0, np.float32)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -38,7 +46,22 @@ class TellPrivileged(gym.Wrapper[Any, Any, Any, Any]):
         return observation, reward, terminated, truncated, {**info, _INFO: np.stack((before, self._before))}
 
     def _read(self) -> Array:
-        return np.array(self.env.get_wrapper_attr("privileged_observation")(), np.float32)
+        told = self.env.get_wrapper_attr("privileged_observation")()
+        try:
+            row = np.array(told, np.float32)
+        except (TypeError, ValueError):
+            raise Sim2RealError(f"privileged_observation() must return numbers, got {told!r}.") from None
+        if row.shape != (self._width,):
+            raise Sim2RealError(
+                f"privileged_observation() has shape {row.shape}, and privileged_channels name {self._width} numbers."
+            )
+        if not np.isfinite(row).all():
+            index = int(np.argmin(np.isfinite(row)))
+            raise Sim2RealError(
+                f"privileged_observation(): {element_name(self._channels, index)} is {row[index]}; critics need finite "
+                f"numbers."
+            )
+        return row
 
 
 class AsymmetricReplayBuffer(ReplayBuffer):

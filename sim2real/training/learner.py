@@ -16,7 +16,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize, VecTransposeImage
 
-from sim2real.deployment.asymmetric import asymmetric, privileged_scale
+from sim2real.deployment.asymmetric import asymmetric
 from sim2real.deployment.pictures import channels_first, check_pictures, has_pictures, is_picture
 from sim2real.domains.contract import Env, privileged_channels
 from sim2real.domains.randomizers import RandomizerSpec
@@ -71,7 +71,7 @@ def check_spaces(algo: str, env: Env, hyperparameters: Mapping[str, Any]) -> Non
 
 
 def _check_asymmetric(env: Env, hyperparameters: Mapping[str, Any]) -> None:
-    if privileged_channels(env) is None:
+    if not privileged_channels(env):
         raise Sim2RealError(
             "hyperparameter asymmetric_critic = true needs an env that tells what the simulator knows "
             "(privileged_channels, privileged_observation()); set it to false."
@@ -187,8 +187,10 @@ def make_learner(
         shape = vec_env.action_space.shape
         assert shape is not None
         arguments["action_noise"] = NormalActionNoise(np.zeros(shape), np.full(shape, float(arguments["action_noise"])))
+    told = hyperparameters.get("asymmetric_critic") and vec_env.get_attr("privileged_channels")[0]
+    width = sum(channel.width for channel in told or ())
     if "buffer_size" in arguments:
-        _check_room(vec_env.observation_space, arguments["buffer_size"], steps)
+        _check_room(vec_env.observation_space, arguments["buffer_size"], steps, width)
     is_dict = isinstance(vec_env.observation_space, gym.spaces.Dict)
     if is_dict and algo != "ppo" and "desired_goal" in vec_env.observation_space.spaces:  # type: ignore[attr-defined]
         from stable_baselines3 import HerReplayBuffer
@@ -213,7 +215,6 @@ def make_learner(
     policy: Any = "MultiInputPolicy" if is_dict else one
     if hyperparameters.get("asymmetric_critic"):
         policy = asymmetric(_LEARNERS[algo].policy_aliases[policy])
-        width = sum(channel.width for channel in vec_env.get_attr("privileged_channels")[0])
         policy_kwargs["privileged_dim"] = width
         arguments["replay_buffer_class"] = AsymmetricReplayBuffer
         arguments["replay_buffer_kwargs"] = {"privileged_dim": width}
@@ -230,26 +231,25 @@ def make_learner(
             learner.compiled = steps >= _COMPILE_FROM and not has_pictures(vec_env.observation_space)
             if isinstance(learner.replay_buffer, HindsightReplayBuffer):
                 learner.replay_buffer.set_env(_one_of(vec_env))
-            if isinstance(learner.replay_buffer, AsymmetricReplayBuffer):
-                learner.replay_buffer.scale = privileged_scale(learner.policy)
     except (AssertionError, TypeError, ValueError) as error:
         raise Sim2RealError(f"{algo} refuses its hyperparameters: {' '.join(str(error).split())}") from error
     return learner
 
 
-def _check_room(space: gym.Space[Any], buffer_size: int, steps: int) -> None:
+def _check_room(space: gym.Space[Any], buffer_size: int, steps: int, privileged: int) -> None:
     """Check that there is memory for what a replay buffer will hold, before any is taken.
 
     Args:
         space: Of the observations.
         buffer_size: Transitions that it has room for.
         steps: Transitions that come.
+        privileged: Numbers of float32 beside each observation.
 
     Raises:
         Sim2RealError: There is not; the message says how many transitions there is memory for.
     """
     parts = space.values() if isinstance(space, gym.spaces.Dict) else [space]
-    each = 2 * sum(np.dtype(part.dtype).itemsize * math.prod(part.shape or ()) for part in parts)
+    each = 2 * (4 * privileged + sum(np.dtype(part.dtype).itemsize * math.prod(part.shape or ()) for part in parts))
     kept, free = min(buffer_size, steps), _free_memory()
     if free is not None and kept * each > free:
         raise Sim2RealError(

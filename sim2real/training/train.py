@@ -17,7 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from sim2real.deployment.bundle import load_policy, provenance
 from sim2real.deployment.policy import BundleInfo, Policy
-from sim2real.domains.contract import action_channels, domain_space, observation_channels
+from sim2real.domains.contract import action_channels, domain_space, observation_channels, privileged_channels
 from sim2real.domains.randomizers import Adaptive, RandomizerSpec
 from sim2real.domains.targets import check_targets
 from sim2real.domains.world import World
@@ -384,6 +384,7 @@ def _describe(config: TrainingConfig, evaluator: Evaluator, randomizer: Adaptive
         hyperparameters=dict(config.hyperparameters),
         observation_channels=observation_channels(env),
         action_channels=action_channels(env),
+        privileged_channels=privileged_channels(env) if config.hyperparameters.get("asymmetric_critic") else None,
         world=config.world.to_dict(),
         domains={
             "randomizer": config.randomizer if isinstance(config.randomizer, str) else dict(config.randomizer),

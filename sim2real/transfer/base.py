@@ -43,6 +43,8 @@ class TransferMethod:
     where it has one, see :func:`~sim2real.domains.contract.privileged_channels`."""
     asymmetric: ClassVar[bool] = False
     """Whether its learner, and the source policy, may have critics that read privileged observations."""
+    carries_critics: ClassVar[bool] = False
+    """Whether its learner goes on with the source's critics."""
     rules: ClassVar[Mapping[str, Rule]] = {}
     """What its settings may be."""
 
@@ -79,13 +81,12 @@ class TransferMethod:
         if self.changes_update and training.algo != "ppo":
             check_faster_update(self.name, training)
         if self.learns and (not self.asymmetric or self.mixes_source):
-            for whose, values in (("the learner", training.hyperparameters), ("the source policy", source)):
-                if values.get("asymmetric_critic"):
-                    able = [name for name in METHODS if find_method(name).asymmetric]
-                    raise Sim2RealError(
-                        f"{self.name} with these settings is for critics that read what the actor does, and "
-                        f"{whose} has an asymmetric_critic; use {', '.join(able)}."
-                    )
+            able = ", ".join(name for name in METHODS if find_method(name).asymmetric)
+            what = f"{self.name} with these settings is for critics that read what the actor does, and"
+            if source.get("asymmetric_critic"):
+                raise Sim2RealError(f"{what} the source policy has an asymmetric_critic; use {able}.")
+            if self.hyperparameters(training.hyperparameters, source).get("asymmetric_critic"):
+                raise Sim2RealError(f"{what} the learner has an asymmetric_critic; set it to false, or use {able}.")
 
     def source_steps(self, steps: int) -> int:  # noqa: ARG002
         """Return how many steps it takes in the source, besides those that the policy was trained with: none.

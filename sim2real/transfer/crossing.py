@@ -78,11 +78,27 @@ def crossing(
         if space_map:
             able = [name for name in METHODS if find_method(name).crosses_spaces]
             raise Sim2RealError(f"{method.name} carries a policy as it is, without a map; use {', '.join(able)}.")
+        _check_critics(method, policy, there)
         return None
     if not (space_map or method.aligns or differences(policy, there)):
+        _check_critics(method, policy, there)
         return None
     map_spaces(policy, reached(method, there), space_map)
     return space_map or {}
+
+
+def _check_critics(method: type[TransferMethod], policy: Interface, there: Interface) -> None:
+    """Check that a target tells critics that are carried into it what they read in the source."""
+    read, told = policy.privileged_channels, there.privileged_channels
+    if not method.carries_critics or read is None:
+        return
+    meant = [(channel.name, channel.width, channel.unit) for channel in read]
+    if told is None or meant != [(channel.name, channel.width, channel.unit) for channel in told]:
+        names = "nothing" if told is None else ", ".join(map(str, told))
+        raise Sim2RealError(
+            f"{method.name} goes on with the source's asymmetric critics, which read {', '.join(map(str, read))} in "
+            f"this order, and the target tells {names}; use kickstart."
+        )
 
 
 def reached(method: TransferMethod | type[TransferMethod], there: Interface) -> Interface:

@@ -42,6 +42,7 @@ from sim2real.domains.contract import domain_space
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real.rules import Rule, whole
+from sim2real.training.fast.functional import ENCODER
 from sim2real.training.train import TrainingConfig
 from sim2real.transfer.divergence import policy_divergence
 from sim2real.transfer.finetune import FineTune
@@ -103,7 +104,7 @@ class Distill(FineTune):
         """Return those of fine-tuning, with the student's networks."""
         values = super().hyperparameters(tuned, source)
         for name in ("features_dim", "asymmetric_critic"):  # of pictures, which the teacher need not see
-            if name in tuned and name not in source:
+            if name in tuned and not source.get(name):
                 values[name] = tuned[name]
         taught = _halved(values["net_arch"]) if self.hidden is None else list(self.hidden)
         if values.get("asymmetric_critic"):  # copied, and no machine has to run it
@@ -281,13 +282,22 @@ class Distillation(BaseCallback):
 
 
 def _copy_critics(teacher: Policy, critic: Any, scale: Standardized) -> None:
-    """Give asymmetric critics the weights and the scale of the teacher's, which read the same."""
+    """Give asymmetric critics the weights and the scale of the teacher's, which read the same.
+
+    Raises:
+        Sim2RealError: They are others.
+    """
     module: Any = teacher.module
     taught, own = module.critic.state_dict(), critic.state_dict()
-    critic.load_state_dict({name: taught.get(name, value) for name, value in own.items()})
-    if teacher.normalizer is not None and not teacher.network.asymmetric:
-        statistics = teacher.normalizer.statistics[None]
-        scale.set(statistics.mean, statistics.var, statistics.count)
+    if not teacher.network.asymmetric:
+        scale.become(teacher.normalizer)
+        taught |= {name: value for name, value in critic.state_dict().items() if name.startswith(ENCODER)}
+    if {name: value.shape for name, value in taught.items()} != {name: value.shape for name, value in own.items()}:
+        raise Sim2RealError(
+            "distill copies the teacher's critics, and the student's have other layers or are another number; set "
+            "asymmetric_critic to false."
+        )
+    critic.load_state_dict(taught)
 
 
 def _copy_encoder(learner: Any) -> None:

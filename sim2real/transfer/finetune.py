@@ -49,6 +49,7 @@ class FineTune(TransferMethod):
 
     name: ClassVar[str] = "finetune"
     asymmetric: ClassVar[bool] = True
+    carries_critics: ClassVar[bool] = True
     rules: ClassVar[Mapping[str, Rule]] = {
         "critic_warmup": whole(0, none=True),
         "collect_first": whole(0, none=True),
@@ -103,11 +104,6 @@ class FineTune(TransferMethod):
             raise Sim2RealError(
                 f"anchor = {self.anchor:g} compares with a policy that needs its own statistics of observations; "
                 f"normalizer: {self.normalizer} changes them."
-            )
-        if source.get("asymmetric_critic") and training.world.interface().privileged_channels is None:
-            raise Sim2RealError(
-                f"{self.name} goes on with the source's asymmetric critic, which reads what a simulator knows, and the "
-                f"target does not tell that; use kickstart."
             )
         if source.get("use_sde") and self.anchor:
             raise Sim2RealError("an anchor needs a policy without state-dependent exploration (use_sde).")

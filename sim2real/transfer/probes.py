@@ -128,6 +128,8 @@ def probe(source: Policy, target: World, steps: int, seed: int = 0) -> Probes:
     check_world(source)
     if source.observation_space.shape is None or len(source.observation_space.shape) > 1:
         raise Sim2RealError("probes need observations that are one row of numbers, not a dictionary or pictures.")
+    if source.network.asymmetric:
+        raise Sim2RealError("probes ask the source's critics, and asymmetric ones read what probes do not see.")
     training = make_config(target, algo=source.algo, randomizer="none", steps=steps, seed=seed)
     total = int(SHARE * steps)
     if total < LEAST:

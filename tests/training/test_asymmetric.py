@@ -16,10 +16,13 @@ from watched import ASYMMETRIC, ID, Watched
 from sim2real.deployment.asymmetric import Standardized, privileged_scale
 from sim2real.deployment.bundle import load_policy, pack
 from sim2real.deployment.networks import NetworkSpec, build
+from sim2real.deployment.normalizer import Normalizer, RunningStatistics
+from sim2real.deployment.policy import Policy
 from sim2real.deployment.sb3 import to_sb3_zip
 from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real.training.asymmetric import AsymmetricReplayBuffer, TellPrivileged
+from sim2real.training.fast.sac import FastSAC
 from sim2real.training.fast.update import sample_batch
 from sim2real.training.learner import make_learner, make_training_env
 from sim2real.training.train import make_config, run_training
@@ -53,13 +56,40 @@ def test_the_scale_is_that_of_all_rows_so_far():
     scale.learning = False
     scale.update(torch.zeros(5, 2))
     assert scale.count == 300.0
+    scale.forget()
+    assert scale(torch.tensor([[0.5, -0.5]])).tolist() == [[0.5, -0.5]]
+
+
+def test_a_number_that_was_always_the_same_says_nothing():
+    scale = Standardized(spaces.Box(-np.inf, np.inf, (2,)))
+    scale.update(torch.tensor([[0.1, 1.0], [0.1, 3.0]]))
+    assert scale(torch.tensor([[0.2, 3.0]])).tolist() == [[0.0, 1.0]]
+    scale.update(torch.tensor([[0.3, 1.0]]))
+    assert scale(torch.tensor([[0.2, 3.0]]))[0, 0] > 0.0
+
+
+@pytest.mark.parametrize("normalizer", ["own", "none", "returns"])
+def test_it_becomes_what_a_normalizer_does(normalizer):
+    row = RunningStatistics(mean=np.array([1.0, -2.0]), var=np.array([4.0, 1e-4]), count=70.0)
+    returns = RunningStatistics(mean=np.array(1.0), var=np.array(4.0), count=7.0)
+    given = {
+        "own": Normalizer(statistics={None: row}, clip=3.0, epsilon=1e-3),
+        "none": None,
+        "returns": Normalizer(statistics={}, returns=returns),
+    }[normalizer]
+    scale = Standardized(spaces.Box(-np.inf, np.inf, (2,)))
+    scale.update(torch.full((5, 2), 3.0))
+    scale.become(given)
+    numbers = np.array([[1.5, -2.01], [1e3, 5.0]], np.float32)
+    wanted = numbers if given is None else given(numbers)
+    np.testing.assert_allclose(scale(torch.from_numpy(numbers)), wanted, rtol=1e-5)
 
 
 @pytest.mark.parametrize("algo", ["sac", "td3", "tqc"])
 def test_critics_that_are_told_what_the_actor_sees_learn_as_symmetric_ones(algo, tmp_path):
     settings = {"normalize_observation": False, "n_envs": 2}
-    told = training(algo, kwargs={"tells_gain": False}, **settings)
-    seen = training(algo, kwargs={"tells_gain": False}, **settings, asymmetric_critic=False)
+    told = training(algo, kwargs={"told": "seen"}, **settings)
+    seen = training(algo, kwargs={"told": "seen"}, **settings, asymmetric_critic=False)
 
     def unscaled(learner):
         privileged_scale(learner.policy).learning = False
@@ -132,8 +162,42 @@ def test_a_bundle_keeps_the_critics_and_acts_without_the_state(tmp_path):
     assert privileged_scale(learner.policy).count == scale.count
     for name, tensor in policy.module.critic.state_dict().items():
         assert torch.equal(learner.critic.state_dict()[name], tensor)
+    assert policy.interface.privileged_channels == Watched().privileged_channels
     with pytest.raises(Sim2RealError, match=r"^Stable-Baselines3 has no policy whose critics read something else"):
         to_sb3_zip(policy, tmp_path / "policy.zip")
+
+
+def test_a_bundle_with_statistics_that_are_none_is_refused(tmp_path):
+    policy = run_training(training(), tmp_path / "run").policy
+    weights = policy.weights
+    weights["critic.features_extractor.var"] = -weights["critic.features_extractor.var"]
+    weights["critic_target.features_extractor.var"] = weights["critic.features_extractor.var"]
+    with pytest.raises(Sim2RealError, match=r"^the statistics of what the critics read are none: var and count"):
+        Policy(policy.network, policy.observation_space, policy.action_space, weights)
+
+
+def test_a_learner_of_a_file_goes_on(tmp_path):
+    learner = learner_of(training())
+    learner.learn(80)
+    learner.save(tmp_path / "learner.zip")
+    again = FastSAC.load(tmp_path / "learner.zip", env=learner.env)
+    again.learn(80, reset_num_timesteps=False)
+    assert privileged_scale(again.policy).count == 160
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("short", "privileged_observation() has shape (1,), and privileged_channels name 3 numbers."),
+        ("rows", "privileged_observation() has shape (1, 3), and privileged_channels name 3 numbers."),
+        ("text", "privileged_observation() must return numbers, got 'gain'."),
+        ("nan", "privileged_observation(): gain[0] (channel 2) is nan; critics need finite numbers."),
+    ],
+)
+def test_what_is_told_wrongly_is_said(how, message):
+    with pytest.raises(Sim2RealError) as raised:
+        TellPrivileged(Watched(as_told=how)).reset(seed=0)
+    assert str(raised.value) == message
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Transfer of policies whose critics read what the simulator knows."""
 
+from dataclasses import replace
+
 import numpy as np
 import point_mass
 import pytest
@@ -17,9 +19,16 @@ from sim2real.training.learner import make_learner, make_training_env
 from sim2real.training.train import make_config, train
 from sim2real.transfer.arms import arm_config
 from sim2real.transfer.base import METHODS, find_method
-from sim2real.transfer.crossing import translated
+from sim2real.transfer.crossing import crossing, translated
 from sim2real.transfer.distill import Distill
 from sim2real.transfer.finetune import FineTune
+from sim2real.transfer.freeze import Freeze
+from sim2real.transfer.graft import Graft
+from sim2real.transfer.kickstart import Kickstart
+from sim2real.transfer.probes import probe
+from sim2real.transfer.replay_mix import ReplayMix
+from sim2real.transfer.scratch import Scratch
+from sim2real.transfer.zero_shot import ZeroShot
 
 SEEN = {**spot.SMALL_SOFT, "asymmetric_critic": True}
 
@@ -127,30 +136,59 @@ def test_methods_whose_critics_must_read_what_the_actor_does_refuse(source):
         method = find_method(name)
         if method.asymmetric or not method.learns:
             continue
-        for known, whose in ((config.hyperparameters, "the learner"), (point_mass.SMALL, "the source policy")):
-            base = make_config(
-                World.of(watched.ID), algo="sac", randomizer="none", seed=0, hyperparameters=known, steps=100
-            )
-            with pytest.raises(Sim2RealError) as raised:
-                method().check(base, source.policy.metadata.hyperparameters)
-            assert str(raised.value) == (
-                f"{name} with these settings is for critics that read what the actor does, and {whose} has an "
-                f"asymmetric_critic; use {able}."
-            )
+        with pytest.raises(Sim2RealError) as raised:
+            method().check(config, source.policy.metadata.hyperparameters)
+        assert str(raised.value) == (
+            f"{name} with these settings is for critics that read what the actor does, and the source policy has an "
+            f"asymmetric_critic; use {able}."
+        )
     with pytest.raises(Sim2RealError, match=r"^finetune with these settings is for critics"):
         FineTune(source_share=0.5).check(config, source.policy.metadata.hyperparameters)
 
 
-def test_a_target_that_does_not_tell_the_state_is_refused(source):
-    config = make_config(
-        World.of(point_mass.ID), algo="sac", randomizer="none", seed=0, hyperparameters=point_mass.SMALL, steps=100
-    )
-    with pytest.raises(Sim2RealError) as raised:
-        FineTune().check(config, source.policy.metadata.hyperparameters)
-    assert str(raised.value) == (
-        "finetune goes on with the source's asymmetric critic, which reads what a simulator knows, and the target does "
-        "not tell that; use kickstart."
-    )
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [
+        (World.of(point_mass.ID), "nothing"),
+        (World.of(watched.ID, kwargs={"told": "seen"}), "x[2] m"),
+        (World.of(watched.ID, kwargs={"told": "turned"}), "gain[1] 1, x[2] m"),
+    ],
+)
+def test_a_target_that_tells_the_state_otherwise_is_refused(source, there, told):
+    face = source.policy.interface
+    for method in (FineTune, Freeze, Distill):
+        with pytest.raises(Sim2RealError) as raised:
+            crossing(method, face, there.interface(), None)
+        assert str(raised.value) == (
+            f"{method.name} goes on with the source's asymmetric critics, which read x[2] m, gain[1] 1 in this order, "
+            f"and the target tells {told}; use kickstart."
+        )
+    for method in (Kickstart, Scratch, ZeroShot):
+        assert crossing(method, face, there.interface(), None) is None
+    assert crossing(FineTune, face, World.of(watched.ID).interface(), None) is None
+
+
+def test_what_learns_with_symmetric_critics_may_where_asymmetric_ones_are_tuned(knowing):
+    there = World.of(watched.ID)
+    config = make_config(there, algo="sac", randomizer="none", seed=0, hyperparameters=ASYMMETRIC, steps=100)
+    Graft().check(config, point_mass.SMALL)
+    with pytest.raises(Sim2RealError, match=r"has an asymmetric_critic; set it to false, or use distill, finetune,"):
+        ReplayMix().check(config, point_mass.SMALL)
+
+
+def test_critics_of_other_layers_cannot_be_copied(knowing):
+    there = World.of(spot.ID, kwargs={"form": "picture"})
+    translation = translated(knowing.policy, interface(there.make()).as_teacher(), {}, 0)
+    method = Distill(collected=64, updates=20, critic_warmup=50)
+    known = knowing.policy.described(replace(knowing.policy.metadata, hyperparameters={}))
+    learner, (lessons, *_) = begun(method, known, there, {**SEEN, "net_arch": [24]}, translation)
+    with pytest.raises(Sim2RealError, match=r"^distill copies the teacher's critics, and the student's have other lay"):
+        teach(lessons, learner)
+
+
+def test_probes_say_that_they_cannot_ask_such_critics(source):
+    with pytest.raises(Sim2RealError, match=r"^probes ask the source's critics, and asymmetric ones read what probes"):
+        probe(source.policy, World.of(watched.ID), 2000)
 
 
 def test_a_policy_with_such_a_critic_cannot_be_translated(source):

@@ -31,6 +31,7 @@ from sim2real.training.fast.update import (
     critic_group,
     encoder_of,
     named,
+    tell_scale,
     warn_unsupported,
 )
 
@@ -130,6 +131,7 @@ class SoftMixin(OverlapMixin, OffPolicyAlgorithm):
 
     def _setup_model(self) -> None:
         super()._setup_model()
+        tell_scale(self)
         self._update: Update | None = None
         self._unsupported: str | None = None
         self._hold: RemovableHandle | None = None

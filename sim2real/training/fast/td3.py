@@ -30,6 +30,7 @@ from sim2real.training.fast.update import (
     critic_group,
     encoder_of,
     named,
+    tell_scale,
     warn_unsupported,
 )
 
@@ -94,6 +95,7 @@ class FastTD3(OverlapMixin, TD3):
 
     def _setup_model(self) -> None:
         super()._setup_model()
+        tell_scale(self)
         self._unsupported: str | None = None
         try:
             chains = Chain(self.actor.mu), Chain(self.critic.q_networks[0])

@@ -138,15 +138,23 @@ def encoder_of(learner: OffPolicyAlgorithm) -> Encoder:
     return Encoder(policy.actor.features_extractor, pictures=pictures)
 
 
+def tell_scale(learner: OffPolicyAlgorithm) -> None:
+    """Let what comes into a learner's replay buffer be seen by the scale of its asymmetric critics, if it has such."""
+    if isinstance(learner.replay_buffer, AsymmetricReplayBuffer):
+        learner.replay_buffer.scale = privileged_scale(learner.policy)
+
+
 def critic_encoder_of(learner: OffPolicyAlgorithm) -> Encoder:
     """Return what the critics make of what they read: the same as the actor, but for asymmetric ones.
 
     Raises:
         UnsupportedError: As :func:`encoder_of` does.
     """
-    encoder = encoder_of(learner)
+    encoder, scale = encoder_of(learner), privileged_scale(learner.policy)
+    if scale is None:
+        return encoder
     # What asymmetric critics read is standardized in the batch: the update is compiled for no learner's statistics.
-    return Encoder(torch.nn.Flatten(), pictures=False) if privileged_scale(learner.policy) is not None else encoder
+    return Encoder(torch.nn.Flatten(), pictures=False)
 
 
 def critic_group(critic: Any, optimizer: torch.optim.Optimizer | None) -> Group:
