@@ -74,7 +74,7 @@ def run_kept(description: str, study_file: Path, runs: Path, name: str) -> tuple
             write_kept(file, study, kept)
     write_kept(file, study, kept)
     docs: Path = args.docs
-    return kept, docs
+    return read_kept(file, study), docs
 
 
 def read_kept(file: Path, study: Mapping[str, Any]) -> Kept:
@@ -86,9 +86,18 @@ def read_kept(file: Path, study: Mapping[str, Any]) -> Kept:
 
 
 def write_kept(file: Path, study: Mapping[str, Any], kept: Kept) -> None:
-    """Keep curves, one line a cell."""
-    lines = ",\n".join(f"{json.dumps(cell)}: {_compact(arms)}" for cell, arms in kept.items())
+    """Keep curves, one line a cell, in the order of the study."""
+    titles = sorted(kept, key=lambda title: _place(title, study))
+    lines = ",\n".join(f"{json.dumps(title)}: {_compact(kept[title])}" for title in titles)
     write_atomic(file, f'{{"study": {_compact(study)},\n"curves": {{\n{lines}}}}}\n')
+
+
+def _place(title: str, study: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return where a cell stands among those of a study."""
+    source, randomizer, target, method, steps = split(title)
+    named = {"sources": source, "randomizers": randomizer, "targets": target, "methods": method}
+    orders = ((list(study.get(part, ())), name) for part, name in named.items())
+    return *(order.index(name) if name in order else len(order) for order, name in orders), steps
 
 
 def _compact(value: Any) -> str:

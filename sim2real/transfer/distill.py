@@ -7,9 +7,9 @@ Rusu et al. (2016), "Policy distillation": the student π minimizes
 [nats] to the source policy π_s over states s of the source world. In the first half of them the source policy acts, in
 the second the student (as in DAgger, Ross et al., 2011), so that it has seen where its own mistakes lead. For SAC and
 TQC both are Gaussians before tanh; for TD3 Gaussians with the standard deviation 0.2 around the actions in [−1, 1], as
-in kickstarting. Its critics learn the source's values of the source's actions and of others around them, by least
-squares; asymmetric ones, which read what the teacher's do, are copies of these. All of it takes steps in the source
-only. Fine-tuning goes on from there.
+in kickstarting. Its critics, which no machine has to run, are copies of the source's. Where they cannot be, for
+PPO and where they see what the teacher does not, they learn the source's values of the source's actions and of others
+around them, by least squares. All of it takes steps in the source only. Fine-tuning goes on from there.
 
 In a world of other spaces the source policy is translated into a teacher, and the lessons take place in envs like the
 target's, but not in its domain: in the nominal one or, if the source was randomized, in those that ``uniform`` draws.
@@ -35,7 +35,7 @@ from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from torch import Tensor
 
-from sim2real.deployment.asymmetric import Standardized, privileged_scale
+from sim2real.deployment.asymmetric import privileged_scale
 from sim2real.deployment.pictures import has_pictures
 from sim2real.deployment.policy import Policy
 from sim2real.domains.contract import domain_space
@@ -78,7 +78,7 @@ class Distill(FineTune):
     }
 
     hidden: Sequence[int] | None = None
-    """Widths of the student's hidden layers; half of each of the source's if ``None``."""
+    """Widths of the hidden layers of the student's actor; half of each of the source's if ``None``."""
     collected: int = 10_000
     """Steps of the lessons, in the source, whose states it learns from."""
     updates: int = 4_000
@@ -107,7 +107,7 @@ class Distill(FineTune):
             if name in tuned and not source.get(name):
                 values[name] = tuned[name]
         taught = _halved(values["net_arch"]) if self.hidden is None else list(self.hidden)
-        if values.get("asymmetric_critic"):  # copied, and no machine has to run it
+        if "buffer_size" in values:  # no machine has to run the critics, which are copied
             taught = {"pi": _part(taught, "pi"), "qf": _part(values["net_arch"], "qf")}
         values["net_arch"] = taught
         return values
@@ -193,6 +193,7 @@ class Distillation(BaseCallback):
         super().__init__()
         self._teacher, self._envs, self._privileged, self._pupil = teacher, envs, privileged, pupil
         self._collected, self._updates = collected, updates
+        self._copied = False
 
     def state(self) -> dict[str, Any]:
         """Return what was taught; see :class:`~sim2real.training.checkpoint.Companion`."""
@@ -217,9 +218,8 @@ class Distillation(BaseCallback):
             return
         learner: Any = self.model
         set_random_seed(learner.seed)
-        scale = privileged_scale(learner.policy)
-        if scale is not None:
-            _copy_critics(self._teacher, learner.critic, scale)
+        read_alike = not self._privileged or privileged_scale(learner.policy) is not None
+        self._copied = read_alike and _copy_critics(self._teacher, learner.policy)
         parameters = [p for p in learner.policy.parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(parameters, lr=_LEARNING_RATE, fused=True)
         size = _BATCH_OF_PICTURES if has_pictures(learner.observation_space) else _BATCH
@@ -236,7 +236,7 @@ class Distillation(BaseCallback):
                     if not teaching:
                         actor, read = learner.policy, normalized(learner, observations)
                     observations, *_ = envs.step(actor.predict(read, deterministic=False)[0])
-                if not teaching:
+                if not teaching and not self._copied:
                     _copy_encoder(learner)
                 states, lessons = _joined(seen), _joined(taught)
                 if teaching and self._privileged:
@@ -266,7 +266,7 @@ class Distillation(BaseCallback):
         """Return the divergence, and the mean squared error of the values in units of their variance."""
         teacher: Any = self._teacher.module
         divergence = policy_divergence(teacher, learner.policy, lesson, batch).mean()
-        if privileged_scale(learner.policy) is not None:
+        if self._copied:
             return divergence, torch.zeros(())
         if isinstance(learner.policy, ActorCriticPolicy):
             with torch.no_grad():
@@ -281,30 +281,33 @@ class Distillation(BaseCallback):
         return divergence, (found - wanted).square().mean() / (wanted.var() + 1e-6)
 
 
-def _copy_critics(teacher: Policy, critic: Any, scale: Standardized) -> None:
-    """Give asymmetric critics the weights and the scale of the teacher's, which read the same.
+def _copy_critics(teacher: Policy, policy: Any) -> bool:
+    """Give a policy the critics of its teacher, which read the same; return whether that could be.
 
     Raises:
-        Sim2RealError: They are others.
+        Sim2RealError: They have other layers and are asymmetric, so that they cannot be taught either.
     """
+    if isinstance(policy, ActorCriticPolicy):
+        return False
     module: Any = teacher.module
-    taught, own = module.critic.state_dict(), critic.state_dict()
-    if not teacher.network.asymmetric:
+    taught, own, scale = module.critic.state_dict(), policy.critic.state_dict(), privileged_scale(policy)
+    if scale is not None and not teacher.network.asymmetric:
         scale.become(teacher.normalizer)
-        taught |= {name: value for name, value in critic.state_dict().items() if name.startswith(ENCODER)}
-    if {name: value.shape for name, value in taught.items()} != {name: value.shape for name, value in own.items()}:
+        taught |= {name: value for name, value in policy.critic.state_dict().items() if name.startswith(ENCODER)}
+    if {name: value.shape for name, value in taught.items()} == {name: value.shape for name, value in own.items()}:
+        policy.critic.load_state_dict(taught)
+        return True
+    if scale is not None:
         raise Sim2RealError(
             "distill copies the teacher's critics, and the student's have other layers or are another number; set "
             "asymmetric_critic to false."
         )
-    critic.load_state_dict(taught)
+    return False
 
 
 def _copy_encoder(learner: Any) -> None:
     """Let the critics' encoder of pictures go on from the actor's: actions show where to look long before values do."""
-    if isinstance(learner.policy, ActorCriticPolicy) or privileged_scale(learner.policy) is not None:
-        return
-    if has_pictures(learner.observation_space):
+    if not isinstance(learner.policy, ActorCriticPolicy) and has_pictures(learner.observation_space):
         learner.critic.features_extractor.load_state_dict(learner.actor.features_extractor.state_dict())
 
 

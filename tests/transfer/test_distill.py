@@ -13,8 +13,10 @@ from sim2real.training.train import train
 from sim2real.transfer.distill import Distill
 from sim2real.transfer.divergence import policy_divergence
 
+HALVED = {"pi": [16, 16], "qf": [32, 32]}  # no machine has to run the critics
 
-@pytest.mark.parametrize(("algo", "halved"), [("sac", [16, 16]), ("td3", [16, 16]), ("tqc", [16, 16]), ("ppo", [8, 8])])
+
+@pytest.mark.parametrize(("algo", "halved"), [("sac", HALVED), ("td3", HALVED), ("tqc", HALVED), ("ppo", [8, 8])])
 def test_before_the_first_step_a_network_of_half_the_width_acts_as_the_source(sources, tmp_path, algo, halved):
     before = {}
 
@@ -38,7 +40,7 @@ def test_before_the_first_step_a_network_of_half_the_width_acts_as_the_source(so
     assert np.abs(before["actions"] - before["wanted"]).mean() < 0.1
 
 
-def test_its_critics_value_what_the_source_values(sources, tmp_path):
+def test_its_critics_are_the_sources(sources, tmp_path):
     found = {}
 
     def prepare(learner, training):
@@ -57,9 +59,9 @@ def test_its_critics_value_what_the_source_values(sources, tmp_path):
         callbacks[0]._on_training_start = remembered
         return callbacks
 
-    method = Distill(collected=2_000, updates=1_000)
+    method = Distill(collected=200, updates=20)
     train_with(method, sources["sac"], tmp_path / "run", steps=64, prepare=prepare)
-    assert np.corrcoef(found["student"], found["source"])[0, 1] > 0.9
+    np.testing.assert_array_equal(found["student"], found["source"])
     np.testing.assert_array_equal(found["student"], found["follower"])
 
 
