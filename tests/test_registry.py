@@ -15,8 +15,9 @@ from sim2real.domains.world import World
 from sim2real.errors import Sim2RealError
 from sim2real_envs.engines import ENGINES
 
-QUICK, SLOW = ("sim2real/Labyrinth-v0", "sim2real/PandaReach-v0"), pytest.mark.slow
+QUICK = ("sim2real/Labyrinth-v0", "sim2real/PandaReach-v0")
 IDS = sorted(env_id for env_id in gym.registry if env_id.startswith("sim2real/"))
+MOST_SLOW = [env_id if env_id in QUICK else pytest.param(env_id, marks=pytest.mark.slow) for env_id in IDS]
 
 
 def rollout(env, steps=30):
@@ -46,7 +47,7 @@ def test_there_are_worlds():
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("env_id", [env_id if env_id in QUICK else pytest.param(env_id, marks=SLOW) for env_id in IDS])
+@pytest.mark.parametrize("env_id", MOST_SLOW)
 def test_every_check_of_check_env_is_ok(env_id, engine):
     report = check_env(World.of(env_id, kwargs={"engine": engine}))
     assert [f"{check.name}: {check.detail}" for check in report.checks if check.status != "ok"] == []
@@ -127,7 +128,7 @@ def excess(env):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("env_id", IDS)
+@pytest.mark.parametrize("env_id", MOST_SLOW)
 def test_a_thousand_domains_inside_the_bounds_neither_explode_nor_crash(env_id, engine):
     rng = np.random.default_rng(0)
     with closing(gym.make(env_id, engine=engine)) as made:

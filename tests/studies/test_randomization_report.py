@@ -48,6 +48,7 @@ def test_the_figure_has_a_panel_for_success_and_for_every_parameter(done):
     assert panels[0].lines[0].get_ydata().tolist() == [point["success_rate"] for point in curve]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "words"),
     [

@@ -212,6 +212,7 @@ def test_it_resumes_with_the_same_curve(sources, tmp_path, kind, algo):
     assert_same_training(go(tmp_path / "cut"), go(tmp_path / "whole"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BOTH)
 def test_it_beats_zero_shot(sources, tmp_path, kind):
     assert lead_over_zero_shot(kind(width=16), sources["sac"], tmp_path, steps=400) > 1.0
